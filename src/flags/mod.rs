@@ -1,0 +1,19 @@
+//! PURE. An evaluation context and a flag give a variant, its value and the reason.
+//!
+//! Serves the `decide` stage, `dimmer explain` and everything that asks who would get what. No I/O, no clock, no
+//! random numbers, no logs, and evaluating never fails: what goes wrong is a reason of the result.
+
+mod bucket;
+mod condition;
+mod context;
+mod evaluate;
+mod flag;
+
+#[cfg(test)]
+mod tests;
+
+pub use bucket::{BUCKETS, bucket, salt_seed};
+pub use condition::{Condition, Literal, Operator, Order, Segment, Test};
+pub use context::{Attribute, AttributeValue, Context};
+pub use evaluate::{Evaluation, EvaluationError, FlagState, Reason, evaluate};
+pub use flag::{By, Flag, Lifetime, Rule, Serve, Slice, Value, Variant, VariantIndex};

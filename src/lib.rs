@@ -1,0 +1,12 @@
+//! dimmer: a reverse proxy for LLM APIs whose first-class object is the flag.
+//!
+//! The rooms stand in reading order; `src/README.md` tells a request's way through them, `ARCHITECTURE.md` what may
+//! never be.
+
+pub mod names;
+pub mod units;
+
+pub mod flags;
+pub mod wire;
+
+pub mod config;

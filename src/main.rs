@@ -1,0 +1,3 @@
+//! Arguments → command → exit code; no logic.
+
+fn main() {}

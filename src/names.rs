@@ -1,0 +1,106 @@
+//! The names that a configuration gives to things, each kind with a type of its own.
+//!
+//! Band 0: imports nothing of ours. A name is cheap to clone (`Arc<str>`) and is never empty once `config` has
+//! checked it. Must never hold a secret or anything that came from a request.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(Arc::from(text))
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self(Arc::from(text))
+            }
+        }
+
+        impl Deref for $name {
+            type Target = str;
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&*self.0, f)
+            }
+        }
+    };
+}
+
+name!(
+    /// The key of `[flags.KEY]`.
+    FlagKey
+);
+name!(
+    /// A variant of a flag: the name under which its value is counted and shown.
+    VariantName
+);
+name!(
+    /// The name of one rule of a flag.
+    RuleName
+);
+name!(
+    /// The name of `[segments.NAME]`.
+    SegmentName
+);
+name!(
+    /// The name of `[routes.NAME]`: one feature of one app.
+    RouteName
+);
+name!(
+    /// The name of `[models.NAME]`: a language model at a provider.
+    ModelName
+);
+name!(
+    /// The name of `[providers.NAME]`: the company or server behind an API.
+    ProviderName
+);
+name!(
+    /// The name of `[prompts.NAME]`.
+    PromptName
+);
+name!(
+    /// The name of `[replies.NAME]`: an answer made without a language model.
+    ReplyName
+);
+name!(
+    /// The name of `[clients.NAME]`: who may call the data listener.
+    ClientName
+);
+name!(
+    /// The name of `[context.attributes]`' entry.
+    AttributeName
+);
