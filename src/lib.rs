@@ -9,4 +9,8 @@ pub mod units;
 pub mod flags;
 pub mod wire;
 
+pub mod clock;
 pub mod config;
+pub mod observe;
+
+pub mod snapshot;
