@@ -9,6 +9,9 @@ mod scan;
 mod tests;
 mod text;
 
+#[cfg(test)]
+pub(crate) mod generate;
+
 pub(crate) use error::Fault;
 pub use error::{JsonError, JsonFault};
 pub use scan::DEPTH_MAX;

@@ -97,7 +97,7 @@ impl RequestView {
             return Ok(watch.inside);
         }
         let touched_name = touched.iter().find(|touched| same_text(name, touched));
-        if touched_name.is_some_and(|touched| self.members.iter().any(|member| member.is(body, touched))) {
+        if touched_name.is_some_and(|known| self.members.iter().any(|member| member.is(body, known))) {
             return Err(Fault::duplicate(key));
         }
         Ok(Inside::Nothing)
