@@ -6,6 +6,22 @@ mod endpoint;
 mod fit;
 mod system_prompt;
 
+mod coding;
+mod error;
+mod reply;
+mod sse;
+mod tap;
+mod usage;
+mod usage_filter;
+
 pub use endpoint::{Dialect, Endpoint};
 pub use fit::Fit;
 pub use system_prompt::PromptMode;
+
+pub use coding::{CodingError, StreamDecoder, decodable, decode_body, is_identity};
+pub use error::{ErrorCode, ErrorParts, error_body, error_event, error_type};
+pub use reply::{ReplyParts, reply_stream, reply_whole};
+pub use sse::{EventRef, INSPECT_MAX, SseScanner};
+pub use tap::{Facts, Finish, Tap};
+pub use usage::Usage;
+pub use usage_filter::UsageFilter;
