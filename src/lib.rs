@@ -10,3 +10,5 @@ pub mod flags;
 pub mod wire;
 
 pub mod config;
+
+pub mod mock;
