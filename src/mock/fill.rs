@@ -28,10 +28,11 @@ struct Filler<'a> {
 
 impl Filler<'_> {
     fn value(&mut self, schema: &Value, depth: usize) -> Value {
-        if depth > DEPTH_MAX || self.left == 0 {
+        let out_of_values = self.left == 0;
+        self.left = self.left.saturating_sub(1);
+        if depth > DEPTH_MAX || out_of_values {
             return Value::Null;
         }
-        self.left -= 1;
         if let Some(value) = schema.get("const") {
             return value.clone();
         }
