@@ -13,4 +13,5 @@ pub mod clock;
 pub mod config;
 pub mod observe;
 
+pub mod mock;
 pub mod snapshot;
