@@ -23,19 +23,19 @@ fn evaluations(criterion: &mut Criterion) {
 
     let mut group = criterion.benchmark_group("flags");
     group.bench_function("ten rules, callers fall to all of them", |bencher| {
-        let mut contexts = contexts.iter().cycle();
-        bencher.iter(|| evaluated(contexts.next().unwrap()));
+        let mut callers = contexts.iter().cycle();
+        bencher.iter(|| evaluated(callers.next().unwrap()));
     });
     group.bench_function("ten rules, every `when` holds, none takes", |bencher| {
         let left_over: Vec<_> = contexts.iter().filter(|context| evaluated(context).rule.is_none()).collect();
-        let mut contexts = left_over.iter().cycle();
-        bencher.iter(|| evaluated(contexts.next().unwrap()));
+        let mut callers = left_over.iter().cycle();
+        bencher.iter(|| evaluated(callers.next().unwrap()));
     });
     group.bench_function("ten rules, a caller of whom only the key is known", |bencher| {
         let unknown = |user| Context { targeting_key: Some(user), ..Context::default() };
         let strangers: Vec<_> = users.iter().map(|user| unknown(user)).collect();
-        let mut contexts = strangers.iter().cycle();
-        bencher.iter(|| evaluated(contexts.next().unwrap()));
+        let mut callers = strangers.iter().cycle();
+        bencher.iter(|| evaluated(callers.next().unwrap()));
     });
     group.bench_function("one bucket", |bencher| {
         let seed = salt_seed("inference_model");
