@@ -6,6 +6,7 @@ mod checked;
 mod environment;
 mod errors;
 mod load;
+mod watch;
 
 mod check;
 mod json;
@@ -26,3 +27,4 @@ pub use checked::{
 pub use environment::{Environment, ProcessEnvironment};
 pub use errors::{Errors, Fault, Position};
 pub use load::{load, parse};
+pub use watch::{Watch, WatchError, spawn as watch};

@@ -10,7 +10,7 @@ use crate::config::check::variants::{Use, Variants};
 use crate::config::check::{check_name, declared};
 use crate::config::quantity::{day_start_s, did_you_mean};
 use crate::config::read::{At, Table, number};
-use crate::flags::{BUCKETS, By, Flag, Lifetime, Rule, Serve, Slice, VariantIndex, salt_seed};
+use crate::flags::{BUCKETS, By, Flag, Lifetime, Rule, Serve, Slice, Takes, VariantIndex, coverage, salt_seed};
 use crate::names::{FlagKey, RuleName};
 use crate::units::Percent;
 
@@ -141,8 +141,20 @@ impl<'d> Reading<'_, 'd> {
     }
 }
 
-/// A rule that the rules before it leave nobody to is a mistake.
-fn check_reach(_drafted: &Drafted<'_>) {}
+/// A rule that can take nobody, because rules above it take everybody whom it could take, is a mistake.
+fn check_reach(drafted: &Drafted<'_>) {
+    let shares = coverage(&drafted.flag);
+    for (share, rule) in shares.iter().zip(drafted.table.tables("rules")) {
+        match share.takes {
+            Takes::Somebody => {}
+            Takes::NobodyYet => rule.warn(&rule.span, "takes nobody as it stands: percent is 0"),
+            Takes::Nobody => {
+                let message = "can take nobody, because the rules above take everybody: move it up, or take it out";
+                rule.error(&rule.span, message);
+            }
+        }
+    }
+}
 
 fn text(table: &Table<'_>, key: &str) -> String {
     table.text(key).map(|at| at.value.to_owned()).unwrap_or_default()
