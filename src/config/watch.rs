@@ -179,7 +179,8 @@ impl Watching {
         let before: Vec<(PathBuf, Fingerprint)> =
             std::mem::take(&mut self.files).into_iter().zip(std::mem::take(&mut self.seen)).collect();
         self.files = watched.into_iter().chain([self.path.clone()]).collect();
-        let known = |file: &PathBuf| before.iter().find(|(path, _)| path == file).map(|(_, seen)| seen.clone());
+        let known =
+            |file: &PathBuf| before.iter().find(|(path, _)| path == file).map(|(_, seen)| seen.clone());
         self.seen = self.files.iter().map(|file| known(file).unwrap_or_else(|| fingerprint(file))).collect();
         self.watch_directories();
     }

@@ -10,7 +10,9 @@ use crate::config::check::variants::{Use, Variants};
 use crate::config::check::{check_name, declared};
 use crate::config::quantity::{day_start_s, did_you_mean};
 use crate::config::read::{At, Table, number};
-use crate::flags::{BUCKETS, By, Flag, Lifetime, Rule, Serve, Slice, Takes, VariantIndex, coverage, salt_seed};
+use crate::flags::{
+    BUCKETS, By, Flag, Lifetime, Rule, Serve, Slice, Takes, VariantIndex, coverage, salt_seed,
+};
 use crate::names::{FlagKey, RuleName};
 use crate::units::Percent;
 
@@ -149,7 +151,8 @@ fn check_reach(drafted: &Drafted<'_>) {
             Takes::Somebody => {}
             Takes::NobodyYet => rule.warn(&rule.span, "takes nobody as it stands: percent is 0"),
             Takes::Nobody => {
-                let message = "can take nobody, because the rules above take everybody: move it up, or take it out";
+                let message =
+                    "can take nobody, because the rules above take everybody: move it up, or take it out";
                 rule.error(&rule.span, message);
             }
         }

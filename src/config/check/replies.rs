@@ -35,7 +35,12 @@ pub(super) fn prompts(root: &Table<'_>) -> Vec<Arc<Prompt>> {
             }
         };
         let template = ["{{", "{%", "{#"].iter().any(|sign| source.contains(sign));
-        check_template(&table, &at, &source);
+        if source.trim().is_empty() {
+            table.error(&at.span, "the prompt is empty");
+        }
+        if template {
+            check_template(&table, &at, &source);
+        }
         prompts.push(Arc::new(Prompt { name: PromptName::from(name.value), source, template }));
     }
     prompts
@@ -46,14 +51,12 @@ const PROMPT_BYTES_MAX: u64 = 1 << 20;
 
 /// A template must parse, and render where nothing is known of the caller.
 fn check_template(table: &Table<'_>, at: &At<&str>, source: &str) {
-    let environment = minijinja::Environment::new();
-    let rendered = environment.render_str(source, minijinja::context!());
-    if let Err(error) = rendered {
+    let nothing_known = minijinja::context! { request => minijinja::context! {} };
+    if let Err(error) = minijinja::Environment::new().render_str(source, nothing_known) {
         let line = error.line().map(|line| format!(" (line {line} of the template)")).unwrap_or_default();
         let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
-        table.error(&at.span, &format!("the template fails: {}{detail}{line}", error.kind()));
-    } else if source.trim().is_empty() {
-        table.error(&at.span, "the prompt is empty");
+        let remedy = "a prompt must render where nothing is known of the caller";
+        table.error(&at.span, &format!("the template fails: {}{detail}{line}; {remedy}", error.kind()));
     }
 }
 

@@ -10,7 +10,7 @@ use crate::config::check::slots::{SlotKind, Targets};
 use crate::config::check::{Room, check_name, declared, resolve};
 use crate::config::quantity::did_you_mean;
 use crate::config::read::{At, Span, Table};
-use crate::config::{Admitted, Model, Prompt, Provider, ProviderKind, Reply, Route, Slot, Target};
+use crate::config::{Admitted, Model, Prompt, Provider, Reply, Route, Slot, Target};
 use crate::flags::Value;
 use crate::names::RouteName;
 use crate::wire::{Dialect, PromptMode};
@@ -238,17 +238,6 @@ impl<'d> Reading<'_, 'd> {
             for model in models.iter().filter(|model| wrong(model)) {
                 table.error_at("models", &span, &message(model));
             }
-        }
-    }
-}
-
-impl ProviderKind {
-    /// Whether requests of this dialect can be sent to it.
-    pub fn speaks(self, dialect: Dialect) -> bool {
-        match self {
-            Self::OpenAi => dialect == Dialect::OpenAi,
-            Self::Anthropic => dialect == Dialect::Anthropic,
-            Self::Mock => true,
         }
     }
 }
