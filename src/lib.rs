@@ -9,4 +9,9 @@ pub mod units;
 pub mod flags;
 pub mod wire;
 
+pub mod clock;
 pub mod config;
+pub mod observe;
+
+pub mod mock;
+pub mod snapshot;

@@ -1,0 +1,106 @@
+//! The simulated provider behind `dialect = "mock"`: a real HTTP/1.1 server on a loopback socket of this process.
+//!
+//! The data path reaches it like any other provider, so that nothing in the proxy knows it. It speaks Chat Completions
+//! and Messages, streamed or not, and everything it does is drawn from the provider's seed and the request's body: same
+//! seed, same body, same text, length and faults. It must never share a thread with the proxy, nor import it.
+
+mod answer;
+mod ask;
+mod chat;
+mod compose;
+mod dice;
+mod failure;
+mod fill;
+mod messages;
+mod other;
+mod script;
+mod serve;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use crate::config::{Config, MockModel, ProviderKind};
+use crate::names::ProviderName;
+
+/// A running simulated provider. Cheap to clone; the server ends with the last handle, or with [`Mock::shutdown`].
+#[derive(Clone)]
+pub struct Mock {
+    inner: Arc<Inner>,
+}
+
+/// What the handles share with the server's thread.
+struct Inner {
+    address: SocketAddr,
+    /// Written by [`Mock::update`], read once per request.
+    providers: Arc<ArcSwap<Vec<MockProvider>>>,
+    /// The server ends when this says `true` or is dropped.
+    stop: watch::Sender<bool>,
+}
+
+/// One `[providers.NAME]` with `dialect = "mock"`, met under the path prefix `/NAME`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MockProvider {
+    /// Its name.
+    pub name: ProviderName,
+    /// Where all its chance comes from.
+    pub seed: u64,
+    /// Its models, by the name that the provider calls them.
+    pub models: Vec<(String, MockModel)>,
+}
+
+impl Mock {
+    /// Binds `127.0.0.1:port` (0: any) and serves from a thread of its own until the last handle is gone.
+    pub fn start(port: u16, providers: Vec<MockProvider>) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let providers = Arc::new(ArcSwap::from_pointee(providers));
+        let (stop, stopped) = watch::channel(false);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let served = Arc::clone(&providers);
+        thread::Builder::new()
+            .name("mock".into())
+            .spawn(move || runtime.block_on(serve::run(listener, served, stopped)))?;
+        Ok(Self { inner: Arc::new(Inner { address, providers, stop }) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.inner.address
+    }
+
+    /// Serves these providers from the next request on.
+    pub fn update(&self, providers: Vec<MockProvider>) {
+        self.inner.providers.store(Arc::new(providers));
+    }
+
+    /// Ends the server and every connection at once.
+    pub fn shutdown(&self) {
+        self.inner.stop.send_replace(true);
+    }
+}
+
+/// The simulated providers of a configuration, each with its models.
+pub fn from_config(config: &Config) -> Vec<MockProvider> {
+    let simulated = config.providers.iter().filter(|provider| provider.kind == ProviderKind::Mock);
+    simulated
+        .map(|provider| MockProvider {
+            name: provider.name.clone(),
+            seed: provider.seed,
+            models: config
+                .models
+                .iter()
+                .filter(|model| model.provider.name == provider.name)
+                .filter_map(|model| Some((model.upstream_model.clone(), model.mock.clone()?)))
+                .collect(),
+        })
+        .collect()
+}
