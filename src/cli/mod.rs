@@ -1,0 +1,7 @@
+//! One file per command.
+
+pub mod check;
+pub mod schema;
+
+#[cfg(test)]
+mod tests;
