@@ -199,7 +199,7 @@ fn work(gateway: Arc<Gateway>, listener: TcpListener) {
 fn reload_on_change(loader: Arc<Loader>, store: Arc<Store>) {
     let (say, mut said) = mpsc::channel(1);
     let watched = &store.load().config.watched;
-    let watching = config::watch::spawn(loader.path(), watched, move || {
+    let watching = config::watch(loader.path(), watched, move || {
         // A change that is already waiting to be looked at covers this one too.
         let _ = say.try_send(());
     });

@@ -8,7 +8,7 @@ use crate::wire::ErrorCode;
 
 /// An error that the caller is told of.
 #[derive(Debug)]
-pub(crate) struct ProxyError {
+pub struct ProxyError {
     /// The stable code; it gives the status.
     pub(crate) code: ErrorCode,
     /// Whose fault it is.
@@ -27,7 +27,7 @@ pub(crate) struct ProxyError {
 
 /// Whose fault an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+pub enum Source {
     /// The caller, or the way to it.
     Downstream,
     /// The provider, or the way to it.
@@ -38,7 +38,7 @@ pub(crate) enum Source {
 
 /// Where on a request's way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub enum Phase {
     /// Head, limits, client, route.
     Identify,
     /// Reading the request's body.
@@ -51,8 +51,6 @@ pub(crate) enum Phase {
     Dispatch,
     /// Waiting for the answer's head.
     Await,
-    /// Bringing the answer back.
-    Relay,
 }
 
 impl ProxyError {

@@ -24,11 +24,12 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 
 pub use body::AnswerBody;
+pub use error::{Phase, ProxyError, Source};
 pub use worker::{Gateway, Worker};
 
 use accept::ConnectionState;
 use decide::Answerer;
-use error::ProxyError;
+
 use exchange::Exchange;
 use identify::{Gathered, Identified};
 use rewrite::Payload;
@@ -85,7 +86,7 @@ async fn read(
         let model = view.model(&held.bytes);
         identify::by_alias(exchange, &identified.caller, model.as_deref(), parts.uri.path())?;
     }
-    Ok(Payload::Read(held, view))
+    Ok(Payload::Read(Box::new((held, view))))
 }
 
 /// Gathers the context and evaluates the route's flags; writes the decision into the exchange.
@@ -97,7 +98,7 @@ fn decide(
 ) -> Result<(), ProxyError> {
     let Some(route) = exchange.route.clone() else { return Ok(()) };
     let read = match payload {
-        Payload::Read(held, view) => Some((view, &held.bytes)),
+        Payload::Read(read) => Some((&read.1, &read.0.bytes)),
         Payload::Unread(_) => None,
     };
     let decision = {

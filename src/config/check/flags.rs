@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use toml::de::DeValue;
 
-use crate::config::check::conditions::{Attributes, Segments, when};
+use crate::config::check::attributes::Attributes;
+use crate::config::check::conditions::when;
+use crate::config::check::segments::Segments;
 use crate::config::check::slots::{self, SlotKind};
 use crate::config::check::variants::{Use, Variants};
 use crate::config::check::{check_name, declared};

@@ -31,7 +31,7 @@ const NAME_STALE: Duration = Duration::from_secs(300);
 const ONE_ADDRESS: Duration = Duration::from_secs(1);
 
 /// Opens connections to providers. One per process.
-pub struct Connector {
+pub(crate) struct Connector {
     /// Made with the first TLS connection: reading the system's certificates takes a while.
     tls: OnceLock<Result<Arc<ClientConfig>, String>>,
     /// Last good answers; bounded by the configuration, since only its names are asked for.
@@ -53,9 +53,8 @@ enum NoConnection {
 }
 
 impl Connector {
-    #[expect(clippy::new_without_default, reason = "there is one per process, made by name")]
     /// Opens nothing yet.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { tls: OnceLock::new(), names: Mutex::default() }
     }
 

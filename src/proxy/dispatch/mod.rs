@@ -7,8 +7,8 @@
 mod connect;
 mod pool;
 
-pub use connect::Connector;
-pub use pool::Pool;
+pub(crate) use connect::Connector;
+pub(crate) use pool::Pool;
 pub(crate) use pool::Upstream;
 
 use std::future::{Future, poll_fn};

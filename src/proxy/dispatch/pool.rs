@@ -67,7 +67,7 @@ impl Upstream {
 
 /// The idle connections of one worker.
 #[derive(Debug, Default)]
-pub struct Pool {
+pub(crate) struct Pool {
     /// The latest at the end, so that the others grow old and are closed.
     idle: HashMap<Arc<Endpoint>, Vec<(Upstream, Instant)>>,
 }

@@ -20,8 +20,8 @@ use crate::wire::{Edits, Endpoint, ErrorCode, Frames, RequestView};
 /// A request's body as far as it was read.
 #[derive(Debug)]
 pub(crate) enum Payload {
-    /// Read whole, and found to be JSON.
-    Read(Held, RequestView),
+    /// Read whole, and found to be JSON. Boxed: it is a kilobyte that would be copied from stage to stage.
+    Read(Box<(Held, RequestView)>),
     /// As it comes.
     Unread(Incoming),
 }
@@ -61,7 +61,8 @@ pub(crate) fn rewrite(
     let mut hide_usage = false;
     let mut upload = None;
     let body = match payload {
-        Payload::Read(held, view) => {
+        Payload::Read(read) => {
+            let (held, view) = *read;
             if held.decoded {
                 headers.remove(header::CONTENT_ENCODING);
             }
