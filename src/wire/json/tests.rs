@@ -140,10 +140,7 @@ fn text_is_taken_out_of_its_escapes() {
     ];
     for (raw, expected) in cases {
         assert_eq!(unescape(raw.as_bytes()), expected, "{raw}");
-        assert_eq!(
-            same_text(raw.as_bytes(), expected),
-            !raw.contains("\\ud834") || raw.len() <= expected.len() * 6
-        );
+        assert!(same_text(raw.as_bytes(), expected), "{raw}");
     }
     assert!(!same_text(br"mod\u0065l", "mode"));
     assert!(!same_text(b"model", "models"));
