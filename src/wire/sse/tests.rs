@@ -139,10 +139,15 @@ fn it_knows_whether_it_is_between_events() {
         scanner.feed(piece, &mut |_| {});
         assert_eq!(scanner.between_events(), between, "after {}", text(piece));
     }
+    scanner.finish(&mut |_| {});
+    assert!(scanner.between_events());
+    scanner.feed(b"data: a\n", &mut |_| {});
+    scanner.finish(&mut |_| {});
+    assert!(!scanner.between_events(), "the last event was never ended");
 }
 
 /// Bytes that look like event streams, with everything that makes them hard.
-pub(crate) fn stream_bytes() -> impl Strategy<Value = Vec<u8>> {
+pub(in crate::wire) fn stream_bytes() -> impl Strategy<Value = Vec<u8>> {
     let part = prop_oneof![
         4 => Just(b"data: ".to_vec()),
         2 => Just(b"data:".to_vec()),
