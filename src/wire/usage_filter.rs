@@ -199,8 +199,9 @@ fn judge_json(json: &[u8]) -> Option<Verdict> {
 /// The member from `from` to `to` goes with one comma: the one before it or, where it is the first, the one behind it.
 fn cut_member(json: &[u8], from: usize, to: usize) -> Verdict {
     let before = json.get(..from).unwrap_or_default().trim_ascii_end();
-    if before.last() == Some(&b',') {
-        return Verdict::Cut { from: before.len() - 1, to };
+    if let Some(earlier) = before.strip_suffix(b",") {
+        // White space before the comma goes with it: what stands behind the member has its own.
+        return Verdict::Cut { from: earlier.trim_ascii_end().len(), to };
     }
     let behind = json.get(to..).unwrap_or_default().trim_ascii_start();
     let rest = behind.strip_prefix(b",").map_or(behind, <[u8]>::trim_ascii_start);

@@ -153,14 +153,18 @@ impl Tap {
         }
     }
 
-    /// The answer is over, by its end or by a break.
+    /// The answer is over, by its end or by a break. Nothing is fed behind it.
     pub fn finish(&mut self) {
-        match std::mem::replace(&mut self.reader, Reader::Blind) {
+        match &mut self.reader {
             Reader::Blind => {}
-            Reader::Stream { dialect, mut scanner, .. } => {
-                scanner.finish(&mut |event| read_event(dialect, event, &mut self.facts));
+            Reader::Stream { dialect, scanner, events } => scanner.finish(&mut |event| {
+                *events += 1;
+                read_event(*dialect, event, &mut self.facts);
+            }),
+            Reader::Whole { dialect, body } => {
+                let (dialect, body) = (*dialect, std::mem::take(body));
+                self.read_whole(dialect, body);
             }
-            Reader::Whole { dialect, body } => self.read_whole(dialect, body),
         }
     }
 
