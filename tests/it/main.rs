@@ -12,3 +12,6 @@ mod harness;
 mod upstreams;
 
 mod faults;
+mod limits;
+mod passthrough;
+mod streaming;

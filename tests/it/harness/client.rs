@@ -10,7 +10,7 @@ use super::PATIENCE;
 
 /// One connection.
 pub(crate) struct Connection {
-    pub(crate) stream: TcpStream,
+    stream: TcpStream,
     unread: Vec<u8>,
 }
 
@@ -66,6 +66,16 @@ impl Connection {
     /// Sends bytes as they are.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
+    }
+
+    /// Sends bytes as they are to a gateway that may have closed already; whether it had not.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok()
+    }
+
+    /// Another handle of the same connection, for reading while this one writes.
+    pub(crate) fn twin(&self) -> Self {
+        Self { stream: self.stream.try_clone().unwrap(), unread: Vec::new() }
     }
 
     /// Sends a whole request; the `host` and `content-length` headers are added.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-pub(crate) use client::{Answer, Connection, get, post_json, request};
+pub(crate) use client::{Answer, Connection, Piece, get, post_json, request};
 pub(crate) use metrics::Metrics;
 
 /// What `${TEST_KEY}` says in every configuration.
@@ -65,7 +65,7 @@ impl Dimmer {
                     .for_each(|line| kept.lock().unwrap().push(line));
             }),
         ];
-        let mut listener = || listeners.recv_timeout(PATIENCE).ok();
+        let listener = || listeners.recv_timeout(PATIENCE).ok();
         let (Some(data), Some(admin)) = (listener(), listener()) else {
             let _ended = child.kill();
             panic!("dimmer said not where it listens; it logged {:#?}", logs.lock().unwrap());

@@ -271,6 +271,11 @@ pub(crate) fn stale_keepalive(api: Api) -> Upstream {
 }
 
 impl Peer {
+    /// Writes pieces, each as a chunk of its own; false when the gateway closed the connection.
+    pub(crate) fn write_chunks(&mut self, pieces: impl IntoIterator<Item: AsRef<[u8]>>) -> bool {
+        pieces.into_iter().all(|piece| self.write(chunk(piece)))
+    }
+
     /// Writes and says what comes after.
     pub(crate) fn then(&mut self, bytes: impl AsRef<[u8]>, after: After) -> After {
         if self.write(bytes) { after } else { After::Close }
