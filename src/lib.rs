@@ -9,6 +9,11 @@ pub mod units;
 pub mod flags;
 pub mod wire;
 
+pub mod clock;
 pub mod config;
+pub mod observe;
 
 pub mod mock;
+pub mod snapshot;
+
+pub mod proxy;

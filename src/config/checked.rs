@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use crate::flags::{Flag, Order};
 use crate::names::{AttributeName, ClientName, ModelName, PromptName, ProviderName, ReplyName, RouteName};
 use crate::units::{PicoUsd, Secret};
-use crate::wire::{Fit, PromptMode};
+use crate::wire::{Dialect, Fit, PromptMode};
 
 /// A whole checked routes.toml.
 #[derive(Debug)]
@@ -225,6 +225,17 @@ pub enum ProviderKind {
     Anthropic,
     /// `mock`: built in, speaks every dialect.
     Mock,
+}
+
+impl ProviderKind {
+    /// Whether it takes requests in `dialect`.
+    pub fn speaks(self, dialect: Dialect) -> bool {
+        match self {
+            Self::OpenAi => dialect == Dialect::OpenAi,
+            Self::Anthropic => dialect == Dialect::Anthropic,
+            Self::Mock => true,
+        }
+    }
 }
 
 /// An `http` or `https` address with an optional path, without query, fragment or credentials.

@@ -62,3 +62,40 @@ pub enum Attribute {
     /// The attribute at this index of `[context.attributes]`.
     Custom(u16),
 }
+
+impl<'a> Context<'a> {
+    /// One attribute that is no list; `None` where it is missing. An empty text is missing, and so is `request.tools`,
+    /// which is a list.
+    pub(super) fn scalar(&self, attribute: Attribute) -> Option<AttributeValue<'a>> {
+        let text = match attribute {
+            Attribute::TargetingKey => self.targeting_key?,
+            Attribute::Conversation => self.conversation?,
+            Attribute::Client => self.client?,
+            Attribute::Route => self.route,
+            Attribute::RequestModel => self.request_model?,
+            Attribute::RequestDialect => self.request_dialect,
+            Attribute::RequestEndpoint => self.request_endpoint,
+            Attribute::RequestStream => return self.request_stream.map(AttributeValue::Bool),
+            Attribute::RequestTools => return None,
+            Attribute::Custom(index) => return self.declared(index),
+        };
+        AttributeValue::Text(text).present()
+    }
+
+    /// The declared attribute at this index.
+    pub(super) fn declared(&self, index: u16) -> Option<AttributeValue<'a>> {
+        (*self.custom.get(usize::from(index))?)?.present()
+    }
+}
+
+impl AttributeValue<'_> {
+    /// `None` for what counts as missing: an empty text, and a number that is not finite, which no comparison could
+    /// answer and which would put all its bearers into one bucket.
+    pub(super) fn present(self) -> Option<Self> {
+        match self {
+            Self::Text("") => None,
+            Self::Number(number) if !number.is_finite() => None,
+            value => Some(value),
+        }
+    }
+}

@@ -1,6 +1,8 @@
 //! Evaluation: the first rule whose `when` holds and whose percentage takes the key, serves.
+//!
+//! Serves the `decide` stage. Must never fail, wait, draw at random or depend on anything but its arguments.
 
-use crate::flags::{Context, Flag, VariantIndex};
+use crate::flags::{Context, Flag, Rule, Serve, VariantIndex};
 use crate::units::Percent;
 
 /// What happened to a flag at run time, beside the file. The place of kills and overrides; all default today.
@@ -98,7 +100,63 @@ impl EvaluationError {
     }
 }
 
-/// Evaluates `flag` for `context`. Never fails, never allocates on the common path.
-pub fn evaluate(flag: &Flag, _context: &Context<'_>, _state: &FlagState<'_>) -> Evaluation {
-    Evaluation { variant: flag.default, reason: Reason::Static, rule: None, bucket: None, error: None }
+/// Evaluates `flag` for `context`. Never fails, and allocates nothing: what it returns is indices.
+pub fn evaluate(flag: &Flag, context: &Context<'_>, state: &FlagState<'_>) -> Evaluation {
+    if state.killed {
+        return Evaluation::without_rule(flag.off, Reason::Disabled);
+    }
+    let mut key_missing = false;
+    for (place, rule) in flag.rules.iter().enumerate() {
+        if !rule.when.holds(context) {
+            continue;
+        }
+        let percent = state.percents.get(place).copied().flatten().unwrap_or(rule.serve.percent());
+        match rule.draw(percent, context) {
+            Draw::Serves { variant, reason, bucket } => {
+                return Evaluation { variant, reason, rule: u16::try_from(place).ok(), bucket, error: None };
+            }
+            Draw::KeyMissing => key_missing = true,
+            Draw::Passes => {}
+        }
+    }
+    if key_missing {
+        let default = Evaluation::without_rule(flag.default, Reason::Error);
+        return Evaluation { error: Some(EvaluationError::TargetingKeyMissing), ..default };
+    }
+    let reason = if flag.rules.is_empty() { Reason::Static } else { Reason::Default };
+    Evaluation::without_rule(flag.default, reason)
+}
+
+impl Evaluation {
+    fn without_rule(variant: VariantIndex, reason: Reason) -> Self {
+        Self { variant, reason, rule: None, bucket: None, error: None }
+    }
+}
+
+/// What a rule does with a caller for whom its `when` holds.
+enum Draw {
+    /// Takes it.
+    Serves { variant: VariantIndex, reason: Reason, bucket: Option<u32> },
+    /// Leaves it to the rules below.
+    Passes,
+    /// Leaves it to the rules below, because there was nothing to hash. Drawing at random instead would give one person
+    /// another answer every time, and one bucket for all of them would move them all at once.
+    KeyMissing,
+}
+
+impl Rule {
+    fn draw(&self, percent: Percent, context: &Context<'_>) -> Draw {
+        match &self.serve {
+            _ if percent == Percent::ZERO => Draw::Passes,
+            Serve::One { variant, .. } if percent == Percent::FULL => {
+                Draw::Serves { variant: *variant, reason: Reason::TargetingMatch, bucket: None }
+            }
+            serve => match self.bucket(context) {
+                None => Draw::KeyMissing,
+                Some(bucket) => serve.variant_at(bucket, percent).map_or(Draw::Passes, |variant| {
+                    Draw::Serves { variant, reason: Reason::Split, bucket: Some(bucket) }
+                }),
+            },
+        }
+    }
 }

@@ -101,6 +101,37 @@ pub struct Slice {
     pub width: u32,
 }
 
+impl Serve {
+    /// The percentage that the file gives.
+    pub fn percent(&self) -> Percent {
+        match self {
+            Self::One { percent, .. } | Self::Split { percent, .. } => *percent,
+        }
+    }
+
+    /// What the bucket gets while the percentage is `percent`, whatever the file says; `None`: it is not taken.
+    pub(super) fn variant_at(&self, bucket: u32, percent: Percent) -> Option<VariantIndex> {
+        match self {
+            Self::One { variant, .. } => (bucket < percent.ppm()).then_some(*variant),
+            Self::Split { slices, .. } => {
+                slices.iter().find(|slice| slice.covers(bucket, percent)).map(|slice| slice.variant)
+            }
+        }
+    }
+}
+
+impl Slice {
+    /// How many buckets of the slot are covered at `percent`: whole buckets, rounded down, all of them at 100. Grows with
+    /// the percentage from the slot's own start, which is why nobody ever moves into another slot.
+    pub(super) fn covered(&self, percent: Percent) -> u32 {
+        (u64::from(self.width) * u64::from(percent.ppm()) / u64::from(Percent::FULL.ppm())) as u32
+    }
+
+    fn covers(&self, bucket: u32, percent: Percent) -> bool {
+        bucket.checked_sub(self.start).is_some_and(|offset| offset < self.covered(percent))
+    }
+}
+
 /// Which key of the context is hashed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum By {

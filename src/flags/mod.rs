@@ -6,8 +6,11 @@
 mod bucket;
 mod condition;
 mod context;
+mod coverage;
 mod evaluate;
 mod flag;
+mod holds;
+mod key;
 
 #[cfg(test)]
 mod tests;
@@ -15,5 +18,6 @@ mod tests;
 pub use bucket::{BUCKETS, bucket, salt_seed};
 pub use condition::{Condition, Literal, Operator, Order, Segment, Test};
 pub use context::{Attribute, AttributeValue, Context};
+pub use coverage::{RuleShare, Takes, coverage};
 pub use evaluate::{Evaluation, EvaluationError, FlagState, Reason, evaluate};
 pub use flag::{By, Flag, Lifetime, Rule, Serve, Slice, Value, Variant, VariantIndex};

@@ -1,5 +1,9 @@
 //! What a request made for another model needs before this one takes it.
 
+use bytes::Bytes;
+
+use super::edit::{Edits, Place};
+
 /// `fit` of a model: applied last, to the top-level members of a generation request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fit {
@@ -11,4 +15,54 @@ pub struct Fit {
     pub set: Vec<(String, String)>,
     /// `max_tokens` and `max_completion_tokens` above it become it.
     pub cap_max_tokens: Option<u64>,
+}
+
+/// The names under which the APIs bound an answer's length.
+const MAX_TOKENS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
+
+impl Edits<'_> {
+    /// Makes the request fit a model: drop, rename, set, cap, in this order, each seeing what the ones before it left.
+    /// Names of fields that the app sent and that go out no more are added to `dropped`.
+    pub fn fit(&mut self, fit: &Fit, dropped: &mut Vec<String>) {
+        for name in &fit.drop {
+            if self.top.drop(&self.body, name) {
+                dropped.push(name.clone());
+            }
+            self.closed.push(name.clone());
+        }
+        for (from, to) in &fit.rename {
+            if self.top.rename(&self.body, from, to) {
+                dropped.push(from.clone());
+            }
+        }
+        for (name, value) in &fit.set {
+            self.top.set(&self.body, name, Bytes::from(value.clone()));
+        }
+        if let Some(cap) = fit.cap_max_tokens {
+            for name in MAX_TOKENS {
+                self.cap(name, cap);
+            }
+        }
+    }
+
+    fn cap(&mut self, name: &str, cap: u64) {
+        let exceeds = match self.top.place(&self.body, name) {
+            Some(Place::Original(value)) => is_over(value.of(&self.body), cap),
+            Some(Place::Written(value)) => is_over(&value, cap),
+            None => false,
+        };
+        if exceeds {
+            self.top.set(&self.body, name, Bytes::from(cap.to_string()));
+        }
+    }
+}
+
+/// Whether a JSON text is a number above `cap`. Anything else is left for the provider to judge.
+fn is_over(value: &[u8], cap: u64) -> bool {
+    let text = std::str::from_utf8(value).unwrap_or_default().trim();
+    match text.parse::<u64>() {
+        Ok(number) => number > cap,
+        Err(_) if !text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => false,
+        Err(_) => text.parse::<f64>().is_ok_and(|number| number > cap as f64),
+    }
 }

@@ -2,10 +2,32 @@
 //!
 //! No I/O, no clock, no random numbers, no logs. Bytes from a peer never panic here.
 
+mod edit;
 mod endpoint;
 mod fit;
+mod json;
+mod request;
 mod system_prompt;
 
+mod coding;
+mod error;
+mod reply;
+mod sse;
+mod tap;
+mod usage;
+mod usage_filter;
+
+pub use edit::{Edits, Frames};
 pub use endpoint::{Dialect, Endpoint};
 pub use fit::Fit;
+pub use json::{DEPTH_MAX, JsonError, JsonFault, Span};
+pub use request::{MEMBERS_MAX, RequestView};
 pub use system_prompt::PromptMode;
+
+pub use coding::{CodingError, StreamDecoder, decodable, decode_body, is_identity};
+pub use error::{ErrorCode, ErrorParts, error_body, error_event, error_type};
+pub use reply::{ReplyParts, reply_stream, reply_whole};
+pub use sse::{EventRef, INSPECT_MAX, SseScanner};
+pub use tap::{Facts, Finish, Tap};
+pub use usage::Usage;
+pub use usage_filter::UsageFilter;

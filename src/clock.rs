@@ -1,0 +1,18 @@
+//! The only reader of time. Everything that decides over time takes `now` as an argument from here.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A point on the monotonic clock: for waiting and measuring.
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// Seconds since 1970, for what people and other machines read. A clock before 1970 reads as 0.
+pub fn unix_seconds() -> u64 {
+    unix_time().as_secs()
+}
+
+/// Time since 1970, with its fraction.
+pub fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}

@@ -1,0 +1,31 @@
+//! Structured logs: one JSON line per event on standard error, never a prompt, an answer, a key or a raw targeting key.
+//!
+//! Written by a thread of their own through a bounded queue: a blocked pipe never blocks a request. What does not fit in
+//! is dropped and counted in the next line that gets through.
+
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
+
+/// Lines kept while standard error is blocked: about 16 MiB of them at the most.
+const QUEUED_LINES: usize = 32_768;
+
+/// Starts logging. `filter` is `DIMMER_LOG`'s syntax (`info`, `dimmer=debug`, …); a bad one falls back to `info`. Dropping
+/// the guard writes out what is queued.
+pub fn start(filter: &str) -> WorkerGuard {
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(QUEUED_LINES)
+        .finish(std::io::stderr());
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .finish();
+    // A second call in one process keeps the first subscriber: tests start several gateways.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+    guard
+}

@@ -1,0 +1,263 @@
+//! Every metric's name, help, labels and buckets, each written once.
+//!
+//! Label values come from the configuration only: a series can never be made by what a request says.
+
+use prometheus::{
+    CounterVec, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+/// All metric families of the process. Written by every room through handles, read by the admin listener.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    pub(super) requests: IntCounterVec,
+    pub(super) request_seconds: HistogramVec,
+    pub(super) first_token_seconds: HistogramVec,
+    pub(super) overhead_seconds: HistogramVec,
+    pub(super) tokens: IntCounterVec,
+    pub(super) cost_usd: CounterVec,
+    pub(super) unpriced: IntCounterVec,
+    pub(super) output_chars: HistogramVec,
+    pub(super) in_flight: IntGaugeVec,
+    pub(super) evaluations: IntCounterVec,
+    pub(super) key_missing: IntCounterVec,
+    pub(super) context_ignored: IntCounterVec,
+    pub(super) variant_requests: IntCounterVec,
+    pub(super) variant_seconds: HistogramVec,
+    pub(super) variant_output_chars: HistogramVec,
+    pub(super) variant_cost_usd: CounterVec,
+    pub(super) upstream_requests: IntCounterVec,
+    pub(super) upstream_seconds: HistogramVec,
+    pub(super) disconnects: IntCounterVec,
+    pub(super) stream_breaks: IntCounterVec,
+    pub(super) dropped_parameters: IntCounterVec,
+    pub(super) reloads: IntCounterVec,
+    pub(super) last_reload: Gauge,
+    pub(super) generation: IntGauge,
+    pub(super) flag_expires: GaugeVec,
+    pub(super) accept_errors: IntCounter,
+    pub(super) template_errors: IntCounterVec,
+}
+
+/// Why the metric families could not be made: two of them share a name. A defect, met at start only.
+pub type MetricsError = prometheus::Error;
+
+impl Metrics {
+    /// Makes and registers every family.
+    pub fn new() -> Result<Self, MetricsError> {
+        let make = Families { registry: Registry::new() };
+        let build =
+            make.int_gauges("dimmer_build_info", "1, labelled with the version that runs", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(Self {
+            requests: make.counters(
+                "dimmer_requests_total",
+                "Requests that ended, by outcome",
+                ROUTE_MODEL_OUTCOME,
+            )?,
+            request_seconds: make.histograms(
+                "dimmer_request_duration_seconds",
+                "From a request's head to its answer's last byte",
+                ROUTE_MODEL,
+                SECONDS,
+            )?,
+            first_token_seconds: make.histograms(
+                "dimmer_time_to_first_token_seconds",
+                "From a request's head to the first piece of content, streams only",
+                ROUTE_MODEL,
+                SECONDS,
+            )?,
+            overhead_seconds: make.histograms(
+                "dimmer_overhead_seconds",
+                "Time spent in the gateway itself, waiting for caller and provider left out",
+                &["route"],
+                OVERHEAD_SECONDS,
+            )?,
+            tokens: make.counters("dimmer_tokens_total", "Tokens, by kind", &["route", "model", "kind"])?,
+            cost_usd: make.float_counters(
+                "dimmer_cost_usd_total",
+                "What answers cost, in US dollars",
+                ROUTE_MODEL,
+            )?,
+            unpriced: make.counters(
+                "dimmer_unpriced_requests_total",
+                "Answers whose cost is unknown: no price, or no usage in the answer",
+                &["model"],
+            )?,
+            output_chars: make.histograms(
+                "dimmer_output_chars",
+                "Characters of text in an answer",
+                ROUTE_MODEL,
+                CHARACTERS,
+            )?,
+            in_flight: make.int_gauges("dimmer_in_flight_requests", "Requests being served", &["route"])?,
+            evaluations: make.counters(
+                "dimmer_flag_evaluations_total",
+                "Flag evaluations, by variant and reason",
+                &["flag", "variant", "reason"],
+            )?,
+            key_missing: make.counters(
+                "dimmer_targeting_key_missing_total",
+                "Requests whose flags needed a targeting key that the caller did not send",
+                &["route"],
+            )?,
+            context_ignored: make.counters(
+                "dimmer_context_ignored_total",
+                "Context that a caller sent and that was not believed or not of its declared type, by source",
+                &["source"],
+            )?,
+            variant_requests: make.counters(
+                "dimmer_variant_requests_total",
+                "Requests that ended, by the variant that a flag gave them",
+                &["route", "flag", "variant", "outcome"],
+            )?,
+            variant_seconds: make.histograms(
+                "dimmer_variant_duration_seconds",
+                "From a request's head to its answer's last byte, by variant",
+                ROUTE_FLAG_VARIANT,
+                SECONDS,
+            )?,
+            variant_output_chars: make.histograms(
+                "dimmer_variant_output_chars",
+                "Characters of text in an answer, by variant",
+                ROUTE_FLAG_VARIANT,
+                CHARACTERS,
+            )?,
+            variant_cost_usd: make.float_counters(
+                "dimmer_variant_cost_usd_total",
+                "What answers cost, in US dollars, by variant",
+                ROUTE_FLAG_VARIANT,
+            )?,
+            upstream_requests: make.counters(
+                "dimmer_upstream_requests_total",
+                "Requests sent to a provider, by the class of its answer (2xx … 5xx, error)",
+                &["provider", "class"],
+            )?,
+            upstream_seconds: make.histograms(
+                "dimmer_upstream_duration_seconds",
+                "From a request's dispatch to the head of the provider's answer",
+                &["provider"],
+                SECONDS,
+            )?,
+            disconnects: make.counters(
+                "dimmer_client_disconnects_total",
+                "Callers that went away before their answer was whole",
+                &["route"],
+            )?,
+            stream_breaks: make.counters(
+                "dimmer_stream_breaks_total",
+                "Answers that broke off after they had begun, by the side that broke them (upstream, client)",
+                &["side"],
+            )?,
+            dropped_parameters: make.counters(
+                "dimmer_dropped_parameters_total",
+                "Parameters taken out of requests because the target does not take them",
+                &["field"],
+            )?,
+            reloads: make.counters(
+                "dimmer_config_reloads_total",
+                "Attempts to load the configuration",
+                &["result"],
+            )?,
+            last_reload: make.gauge(
+                "dimmer_config_last_reload_success_timestamp_seconds",
+                "When the configuration that serves was loaded, in seconds since 1970",
+            )?,
+            generation: make.int_gauge(
+                "dimmer_config_generation",
+                "Which configuration of this process serves: 1 is the one it started with",
+            )?,
+            flag_expires: make.gauges(
+                "dimmer_flag_expires_timestamp_seconds",
+                "When a flag should be gone, in seconds since 1970",
+                &["flag"],
+            )?,
+            accept_errors: make.counter(
+                "dimmer_accept_errors_total",
+                "Connections that could not be accepted, for example because no file descriptor was left",
+            )?,
+            template_errors: make.counters(
+                "dimmer_prompt_render_errors_total",
+                "Prompt templates that could not be rendered for a request, which kept the app's own prompt",
+                &["prompt"],
+            )?,
+            registry: make.registry,
+        })
+    }
+
+    /// The template of `prompt` could not be rendered.
+    pub fn prompt_not_rendered(&self, prompt: &str) {
+        self.template_errors.with_label_values(&[prompt]).inc();
+    }
+
+    /// Everything in Prometheus' text format 0.0.4.
+    pub fn render(&self) -> Result<String, MetricsError> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+const ROUTE_MODEL: &[&str] = &["route", "model"];
+const ROUTE_MODEL_OUTCOME: &[&str] = &["route", "model", "outcome"];
+const ROUTE_FLAG_VARIANT: &[&str] = &["route", "flag", "variant"];
+
+/// The OpenTelemetry GenAI conventions' buckets, with three more for models that think for minutes.
+const SECONDS: &[f64] = &[
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 160.0, 320.0,
+    600.0,
+];
+/// From a hash and a copy to what would be a fault of ours.
+const OVERHEAD_SECONDS: &[f64] =
+    &[0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.25, 1.0];
+/// From one line to a runaway answer.
+const CHARACTERS: &[f64] =
+    &[100.0, 250.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0, 25_000.0, 50_000.0, 100_000.0, 250_000.0];
+
+struct Families {
+    registry: Registry,
+}
+
+impl Families {
+    fn add<C: prometheus::core::Collector + Clone + 'static>(&self, family: C) -> Result<C, MetricsError> {
+        self.registry.register(Box::new(family.clone()))?;
+        Ok(family)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, MetricsError> {
+        self.add(IntCounter::new(name, help)?)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, MetricsError> {
+        self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn float_counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<CounterVec, MetricsError> {
+        self.add(CounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<Gauge, MetricsError> {
+        self.add(Gauge::new(name, help)?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, MetricsError> {
+        self.add(GaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn int_gauge(&self, name: &str, help: &str) -> Result<IntGauge, MetricsError> {
+        self.add(IntGauge::new(name, help)?)
+    }
+
+    fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, MetricsError> {
+        self.add(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        buckets: &[f64],
+    ) -> Result<HistogramVec, MetricsError> {
+        self.add(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?)
+    }
+}

@@ -1,0 +1,342 @@
+//! Handles to series, found once per configuration and kept: no request looks a label up.
+//!
+//! A handle's series comes into being with its first use, so that what is never served is never exported.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use prometheus::core::{AtomicU64, GenericCounter};
+use prometheus::{Counter, Histogram, IntCounter, IntGauge};
+
+use crate::flags::Reason;
+use crate::observe::{Metrics, Outcome};
+
+type Lazy<T> = OnceLock<T>;
+
+/// What is counted of one route, whatever model answers.
+#[derive(Debug)]
+pub struct RouteSeries {
+    /// Requests being served now.
+    pub in_flight: IntGauge,
+    /// Time spent in the gateway itself.
+    pub overhead: Histogram,
+    /// Callers that went away.
+    pub disconnects: IntCounter,
+    /// Requests whose flags missed a targeting key.
+    pub key_missing: Lazy<IntCounter>,
+    name: Box<str>,
+    metrics: Arc<Metrics>,
+}
+
+/// What is counted of one route and one model (or reply).
+#[derive(Debug)]
+pub struct ModelSeries {
+    outcomes: [Lazy<IntCounter>; Outcome::ALL.len()],
+    duration: Histogram,
+    first_token: Lazy<Histogram>,
+    output_chars: Lazy<Histogram>,
+    cost: Lazy<Counter>,
+    unpriced: Lazy<IntCounter>,
+    tokens: [Lazy<IntCounter>; TokenKind::ALL.len()],
+    labels: [Box<str>; 2],
+    metrics: Arc<Metrics>,
+}
+
+/// The label `kind` of `dimmer_tokens_total`. Disjoint: input and cached input add up to all input; reasoning is part of
+/// output and is counted beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// Input that no cache had.
+    Input,
+    /// Input read from a cache.
+    CachedInput,
+    /// Input written to a cache.
+    CacheWrite,
+    /// All output, reasoning included.
+    Output,
+    /// The part of the output that is reasoning.
+    Reasoning,
+}
+
+impl TokenKind {
+    const ALL: [Self; 5] = [Self::Input, Self::CachedInput, Self::CacheWrite, Self::Output, Self::Reasoning];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::CachedInput => "cached_input",
+            Self::CacheWrite => "cache_write",
+            Self::Output => "output",
+            Self::Reasoning => "reasoning",
+        }
+    }
+}
+
+impl RouteSeries {
+    /// The series of the route `name`.
+    pub fn new(metrics: &Arc<Metrics>, name: &str) -> Self {
+        Self {
+            in_flight: metrics.in_flight.with_label_values(&[name]),
+            overhead: metrics.overhead_seconds.with_label_values(&[name]),
+            disconnects: metrics.disconnects.with_label_values(&[name]),
+            key_missing: OnceLock::new(),
+            name: name.into(),
+            metrics: Arc::clone(metrics),
+        }
+    }
+
+    /// Counts a request whose flags missed a targeting key.
+    pub fn targeting_key_missing(&self) {
+        self.key_missing.get_or_init(|| self.metrics.key_missing.with_label_values(&[&self.name])).inc();
+    }
+}
+
+impl ModelSeries {
+    /// The series of `route` and `model`.
+    pub fn new(metrics: &Arc<Metrics>, route: &str, model: &str) -> Self {
+        Self {
+            outcomes: Default::default(),
+            duration: metrics.request_seconds.with_label_values(&[route, model]),
+            first_token: OnceLock::new(),
+            output_chars: OnceLock::new(),
+            cost: OnceLock::new(),
+            unpriced: OnceLock::new(),
+            tokens: Default::default(),
+            labels: [route.into(), model.into()],
+            metrics: Arc::clone(metrics),
+        }
+    }
+
+    /// A request ended.
+    pub fn ended(&self, outcome: Outcome, took: Duration) {
+        if let Some(handle) = self.outcomes.get(outcome as usize) {
+            handle
+                .get_or_init(|| self.metrics.requests.with_label_values(&self.with(outcome.as_str())))
+                .inc();
+        }
+        self.duration.observe(took.as_secs_f64());
+    }
+
+    /// The first piece of a stream's content came.
+    pub fn first_token(&self, after: Duration) {
+        self.first_token
+            .get_or_init(|| self.metrics.first_token_seconds.with_label_values(&self.pair()))
+            .observe(after.as_secs_f64());
+    }
+
+    /// An answer's text had so many characters.
+    pub fn output_chars(&self, chars: u64) {
+        self.output_chars
+            .get_or_init(|| self.metrics.output_chars.with_label_values(&self.pair()))
+            .observe(chars as f64);
+    }
+
+    /// Tokens of one kind were used.
+    pub fn tokens(&self, kind: TokenKind, count: u64) {
+        if count == 0 {
+            return;
+        }
+        if let Some(handle) = self.tokens.get(kind as usize) {
+            handle
+                .get_or_init(|| self.metrics.tokens.with_label_values(&self.with(kind.as_str())))
+                .inc_by(count);
+        }
+    }
+
+    /// An answer cost so much.
+    pub fn cost_usd(&self, usd: f64) {
+        self.cost.get_or_init(|| self.metrics.cost_usd.with_label_values(&self.pair())).inc_by(usd);
+    }
+
+    /// An answer's cost is unknown.
+    pub fn unpriced(&self) {
+        let [_, model] = &self.labels;
+        self.unpriced.get_or_init(|| self.metrics.unpriced.with_label_values(&[model])).inc();
+    }
+
+    fn pair(&self) -> [&str; 2] {
+        let [route, model] = &self.labels;
+        [route, model]
+    }
+
+    fn with<'a>(&'a self, third: &'a str) -> [&'a str; 3] {
+        let [route, model] = self.pair();
+        [route, model, third]
+    }
+}
+
+/// What is counted of one flag on one route, by variant.
+#[derive(Debug)]
+pub struct FlagSeries {
+    variants: Vec<VariantSeries>,
+    route: Box<str>,
+    flag: Box<str>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug)]
+struct VariantSeries {
+    name: Box<str>,
+    evaluations: [Lazy<IntCounter>; Reason::ALL.len()],
+    outcomes: [Lazy<IntCounter>; Outcome::ALL.len()],
+    duration: Lazy<Histogram>,
+    output_chars: Lazy<Histogram>,
+    cost: Lazy<Counter>,
+}
+
+impl FlagSeries {
+    /// The series of `flag`, whose variants are given in their order, on `route`.
+    pub fn new<'a>(
+        metrics: &Arc<Metrics>,
+        route: &str,
+        flag: &str,
+        variants: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let variants = variants
+            .map(|name| VariantSeries {
+                name: name.into(),
+                evaluations: Default::default(),
+                outcomes: Default::default(),
+                duration: OnceLock::new(),
+                output_chars: OnceLock::new(),
+                cost: OnceLock::new(),
+            })
+            .collect();
+        Self { variants, route: route.into(), flag: flag.into(), metrics: Arc::clone(metrics) }
+    }
+
+    /// The flag was evaluated.
+    pub fn evaluated(&self, variant: u16, reason: Reason) {
+        let Some(series) = self.variants.get(usize::from(variant)) else { return };
+        let Some(handle) = series.evaluations.get(reason as usize) else { return };
+        let labels = [&*self.flag, &*series.name, reason.as_str()];
+        handle.get_or_init(|| self.metrics.evaluations.with_label_values(&labels)).inc();
+    }
+
+    /// A request that had been given `variant` ended.
+    pub fn ended(&self, variant: u16, outcome: Outcome, took: Duration) {
+        let Some(series) = self.variants.get(usize::from(variant)) else { return };
+        let labels = [&*self.route, &*self.flag, &*series.name, outcome.as_str()];
+        if let Some(handle) = series.outcomes.get(outcome as usize) {
+            handle.get_or_init(|| self.metrics.variant_requests.with_label_values(&labels)).inc();
+        }
+        series
+            .duration
+            .get_or_init(|| self.metrics.variant_seconds.with_label_values(&self.labels(series)))
+            .observe(took.as_secs_f64());
+    }
+
+    /// The answer to a request that had been given `variant` had so many characters.
+    pub fn output_chars(&self, variant: u16, chars: u64) {
+        let Some(series) = self.variants.get(usize::from(variant)) else { return };
+        series
+            .output_chars
+            .get_or_init(|| self.metrics.variant_output_chars.with_label_values(&self.labels(series)))
+            .observe(chars as f64);
+    }
+
+    /// The answer to a request that had been given `variant` cost so much.
+    pub fn cost_usd(&self, variant: u16, usd: f64) {
+        let Some(series) = self.variants.get(usize::from(variant)) else { return };
+        series
+            .cost
+            .get_or_init(|| self.metrics.variant_cost_usd.with_label_values(&self.labels(series)))
+            .inc_by(usd);
+    }
+
+    fn labels<'a>(&'a self, series: &'a VariantSeries) -> [&'a str; 3] {
+        [&self.route, &self.flag, &series.name]
+    }
+}
+
+/// What is counted of one provider.
+#[derive(Debug)]
+pub struct ProviderSeries {
+    classes: [IntCounter; 6],
+    /// From dispatch to the head of the answer.
+    pub duration: Histogram,
+}
+
+impl ProviderSeries {
+    /// The series of the provider `name`.
+    pub fn new(metrics: &Metrics, name: &str) -> Self {
+        let class = |class: &str| metrics.upstream_requests.with_label_values(&[name, class]);
+        Self {
+            classes: ["1xx", "2xx", "3xx", "4xx", "5xx", "error"].map(class),
+            duration: metrics.upstream_seconds.with_label_values(&[name]),
+        }
+    }
+
+    /// The provider answered with `status`, or not at all.
+    pub fn answered(&self, status: Option<u16>) {
+        let place = match status {
+            Some(status @ 100..=599) => usize::from(status / 100) - 1,
+            _ => 5,
+        };
+        if let Some(counter) = self.classes.get(place) {
+            counter.inc();
+        }
+    }
+}
+
+/// Counters that belong to no route, with their handles kept.
+#[derive(Debug)]
+pub struct GatewaySeries {
+    /// Answers that the provider broke off.
+    pub breaks_upstream: GenericCounter<AtomicU64>,
+    /// Answers that the caller broke off.
+    pub breaks_client: GenericCounter<AtomicU64>,
+    /// Context headers not believed.
+    pub ignored_header: GenericCounter<AtomicU64>,
+    /// Context from bodies not believed.
+    pub ignored_body: GenericCounter<AtomicU64>,
+    /// Connections not accepted.
+    pub accept_errors: IntCounter,
+    metrics: Arc<Metrics>,
+}
+
+impl GatewaySeries {
+    /// The process's own.
+    pub fn new(metrics: &Arc<Metrics>) -> Self {
+        Self {
+            breaks_upstream: metrics.stream_breaks.with_label_values(&["upstream"]),
+            breaks_client: metrics.stream_breaks.with_label_values(&["client"]),
+            ignored_header: metrics.context_ignored.with_label_values(&["header"]),
+            ignored_body: metrics.context_ignored.with_label_values(&["body"]),
+            accept_errors: metrics.accept_errors.clone(),
+            metrics: Arc::clone(metrics),
+        }
+    }
+
+    /// `field` (a name of the configuration's `fit`) was taken out of a request.
+    pub fn dropped_parameter(&self, field: &str) {
+        self.metrics.dropped_parameters.with_label_values(&[field]).inc();
+    }
+
+    /// A configuration was loaded, or refused.
+    pub fn config_loaded(&self, result: Result<Loaded<'_>, ()>) {
+        match result {
+            Ok(loaded) => {
+                self.metrics.reloads.with_label_values(&["ok"]).inc();
+                self.metrics.last_reload.set(loaded.at_unix_seconds);
+                self.metrics.generation.set(i64::try_from(loaded.generation).unwrap_or(i64::MAX));
+                self.metrics.flag_expires.reset();
+                for (flag, at) in loaded.flag_expiries {
+                    self.metrics.flag_expires.with_label_values(&[flag]).set(*at as f64);
+                }
+            }
+            Err(()) => self.metrics.reloads.with_label_values(&["error"]).inc(),
+        }
+    }
+}
+
+/// What is said of a configuration that serves from now on.
+#[derive(Debug)]
+pub struct Loaded<'a> {
+    /// 1 is the first of this process.
+    pub generation: u64,
+    /// When, in seconds since 1970.
+    pub at_unix_seconds: f64,
+    /// Each flag with an expiry, in seconds since 1970.
+    pub flag_expiries: &'a [(String, i64)],
+}

@@ -1,0 +1,362 @@
+//! From a checked configuration to a snapshot.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, header};
+
+use crate::config::{Config, Provider, ProviderKind, Route, Slot, Source, Target};
+use crate::flags::{Attribute, By, Condition};
+use crate::observe::{FlagSeries, Metrics, ProviderSeries, RouteSeries};
+use crate::snapshot::plan::Pattern;
+use crate::snapshot::{
+    Endpoint, FlagPlan, ModelIndex, ModelPlan, PromptPlan, ProviderPlan, ReplyPlan, RoutePlan, SlotPlan,
+    Snapshot, TargetPlan,
+};
+use crate::units::Secret;
+use crate::wire::Dialect;
+
+/// Why a checked configuration could not be made ready: what `config` should have refused.
+#[derive(Debug)]
+pub struct BuildError {
+    /// Which part of the file.
+    pub place: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl std::fmt::Display for BuildError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.place, self.problem)
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+impl Snapshot {
+    /// Makes a snapshot ready. `simulated` is where the simulated providers listen in this process.
+    pub fn build(
+        config: Config,
+        generation: u64,
+        metrics: &Arc<Metrics>,
+        simulated: Option<SocketAddr>,
+    ) -> Result<Self, BuildError> {
+        let parts = Parts::build(&config, metrics, simulated)?;
+        let mut by_path = Vec::new();
+        let mut by_name = HashMap::new();
+        let mut by_alias = HashMap::new();
+        for route in &config.routes {
+            let plan = Arc::new(parts.route(route, &config, metrics)?);
+            if route.path.is_some() {
+                by_path.push(Arc::clone(&plan));
+            }
+            for alias in &route.aliases {
+                by_alias.insert(alias.as_str().into(), Arc::clone(&plan));
+            }
+            by_name.insert(route.name.as_str().into(), plan);
+        }
+        by_path.sort_by_key(|plan| std::cmp::Reverse(plan.route.path.as_ref().map_or(0, String::len)));
+        let default_route = by_name.get("default").cloned();
+        Ok(Self {
+            generation,
+            by_path,
+            by_name,
+            by_alias,
+            default_route,
+            models: parts.models,
+            clients: config
+                .clients
+                .iter()
+                .map(|client| (key_digest(client.key.reveal()), Arc::clone(client)))
+                .collect(),
+            context_headers: context_headers(&config),
+            attribute_names: config
+                .context
+                .attributes
+                .iter()
+                .map(|attribute| attribute.name.clone())
+                .collect(),
+            needs_conversation: looks_at(&config, Attribute::Conversation, Some(&By::Conversation))
+                || config
+                    .prompts
+                    .iter()
+                    .any(|prompt| prompt.template && prompt.source.contains("conversation")),
+            needs_tools: looks_at(&config, Attribute::RequestTools, None),
+            touched_members: touched(&config),
+            config,
+        })
+    }
+}
+
+/// The digest under which a client's key is found.
+pub(super) fn key_digest(key: &str) -> [u8; 32] {
+    let digest = ring::digest::digest(&ring::digest::SHA256, key.as_bytes());
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest.as_ref());
+    bytes
+}
+
+impl Snapshot {
+    /// The client whose key this is.
+    pub fn client_by_key(&self, key: &str) -> Option<&Arc<crate::config::Client>> {
+        self.clients.get(&key_digest(key))
+    }
+}
+
+struct Parts {
+    providers: HashMap<Box<str>, Arc<ProviderPlan>>,
+    models: ModelIndex,
+    replies: HashMap<Box<str>, Arc<ReplyPlan>>,
+    prompts: HashMap<Box<str>, Arc<PromptPlan>>,
+    labels: Arc<[Box<str>]>,
+}
+
+impl Parts {
+    fn build(config: &Config, metrics: &Metrics, simulated: Option<SocketAddr>) -> Result<Self, BuildError> {
+        let mut providers = HashMap::new();
+        for provider in &config.providers {
+            let plan = provider_plan(provider, metrics, simulated)?;
+            providers.insert(provider.name.as_str().into(), Arc::new(plan));
+        }
+        let mut labels: Vec<Box<str>> = Vec::new();
+        let mut models = ModelIndex::default();
+        for model in &config.models {
+            let provider = find(&providers, &model.provider.name, "provider")?;
+            let plan = Arc::new(ModelPlan { model: Arc::clone(model), provider, place: labels.len() });
+            labels.push(model.name.as_str().into());
+            models.exact.insert(model.name.as_str().into(), Arc::clone(&plan));
+            for name in &model.also {
+                if name.contains('*') {
+                    models.patterns.push((Pattern::new(name), Arc::clone(&plan)));
+                } else {
+                    models.exact.entry(name.as_str().into()).or_insert_with(|| Arc::clone(&plan));
+                }
+            }
+        }
+        for model in &config.models {
+            if let Some(plan) = models.exact.get(model.name.as_str()).cloned() {
+                models.exact.entry(model.upstream_model.as_str().into()).or_insert(plan);
+            }
+        }
+        let mut replies = HashMap::new();
+        for reply in &config.replies {
+            let plan = ReplyPlan { reply: Arc::clone(reply), place: labels.len() };
+            labels.push(reply.name.as_str().into());
+            replies.insert(reply.name.as_str().into(), Arc::new(plan));
+        }
+        labels.push("none".into());
+        labels.push("other".into());
+        let mut prompts = HashMap::new();
+        for prompt in &config.prompts {
+            let plan = PromptPlan::new(prompt)
+                .map_err(|error| error_at(&format!("prompts.{}", prompt.name), error.to_string()))?;
+            prompts.insert(prompt.name.as_str().into(), Arc::new(plan));
+        }
+        Ok(Self { providers, models, replies, prompts, labels: labels.into() })
+    }
+
+    fn route(
+        &self,
+        route: &Arc<Route>,
+        config: &Config,
+        metrics: &Arc<Metrics>,
+    ) -> Result<RoutePlan, BuildError> {
+        let slots = SlotBuilder { route: &route.name, metrics };
+        let decides = !matches!(
+            (&route.enabled, &route.model, &route.system_prompt),
+            (Slot::AsSent, Slot::AsSent, Slot::AsSent)
+        );
+        let fit_somewhere = !config.models.is_empty();
+        let header = HeaderValue::from_str(&route.name).map_err(|_| {
+            error_at(&format!("routes.{}", route.name), "its name cannot stand in a header".into())
+        })?;
+        Ok(RoutePlan {
+            name: route.name.clone(),
+            header,
+            enabled: slots.slot(&route.enabled, |on| Ok(*on))?,
+            model: slots.slot(&route.model, |target| self.target(target))?,
+            system_prompt: slots
+                .slot(&route.system_prompt, |prompt| find(&self.prompts, &prompt.name, "prompt"))?,
+            prompt_mode: route.prompt_mode,
+            models: route.models.clone(),
+            openai: self.provider_for(route, Dialect::OpenAi)?,
+            anthropic: self.provider_for(route, Dialect::Anthropic)?,
+            fallback: route
+                .fallback
+                .iter()
+                .map(|reply| find(&self.replies, &reply.name, "reply"))
+                .collect::<Result<_, _>>()?,
+            reads: decides || fit_somewhere,
+            decides,
+            series: RouteSeries::new(metrics, &route.name),
+            per_model: self.labels.iter().map(|_| std::sync::OnceLock::new()).collect(),
+            labels: Arc::clone(&self.labels),
+            metrics: Arc::clone(metrics),
+            route: Arc::clone(route),
+        })
+    }
+
+    fn target(&self, target: &Target) -> Result<TargetPlan, BuildError> {
+        Ok(match target {
+            Target::Model(model) => TargetPlan::Model(find(&self.models.exact, &model.name, "model")?),
+            Target::Reply(reply) => TargetPlan::Reply(find(&self.replies, &reply.name, "reply")?),
+        })
+    }
+
+    fn provider_for(&self, route: &Route, dialect: Dialect) -> Result<Option<Arc<ProviderPlan>>, BuildError> {
+        route
+            .providers
+            .iter()
+            .find(|provider| provider.kind.speaks(dialect))
+            .map(|provider| find(&self.providers, &provider.name, "provider"))
+            .transpose()
+    }
+}
+
+struct SlotBuilder<'a> {
+    route: &'a str,
+    metrics: &'a Arc<Metrics>,
+}
+
+impl SlotBuilder<'_> {
+    fn slot<T, U>(
+        &self,
+        slot: &Slot<T>,
+        plan_of: impl Fn(&T) -> Result<U, BuildError>,
+    ) -> Result<SlotPlan<U>, BuildError> {
+        Ok(match slot {
+            Slot::AsSent => SlotPlan::AsSent,
+            Slot::Fixed(value) => SlotPlan::Fixed(plan_of(value)?),
+            Slot::Flag { flag, values } => {
+                let names = flag.variants.iter().map(|variant| variant.name.as_str());
+                let series = FlagSeries::new(self.metrics, self.route, &flag.key, names);
+                SlotPlan::Flag {
+                    plan: Arc::new(FlagPlan { flag: Arc::clone(flag), series }),
+                    values: values
+                        .iter()
+                        .map(|value| value.as_ref().map(&plan_of).transpose())
+                        .collect::<Result<_, _>>()?,
+                }
+            }
+        })
+    }
+}
+
+fn provider_plan(
+    provider: &Arc<Provider>,
+    metrics: &Metrics,
+    simulated: Option<SocketAddr>,
+) -> Result<ProviderPlan, BuildError> {
+    let place = format!("providers.{}", provider.name);
+    let (endpoint, path) = match (&provider.base_url, simulated) {
+        (Some(url), _) => {
+            (Endpoint { tls: url.tls, host: url.host.clone(), port: url.port }, url.path.clone())
+        }
+        (None, Some(address)) => (
+            Endpoint { tls: false, host: address.ip().to_string(), port: address.port() },
+            format!("/{}/v1", provider.name),
+        ),
+        (None, None) => return Err(error_at(&place, "no simulated provider runs in this process".into())),
+    };
+    let anthropic_prefix = match provider.kind {
+        ProviderKind::Mock => path.clone(),
+        ProviderKind::OpenAi | ProviderKind::Anthropic => format!("{path}/v1"),
+    };
+    let host = HeaderValue::from_str(&authority(&endpoint))
+        .map_err(|_| error_at(&place, "its host cannot stand in a header".into()))?;
+    Ok(ProviderPlan {
+        host,
+        openai_prefix: path,
+        anthropic_prefix,
+        credential: provider
+            .api_key
+            .as_ref()
+            .map(|key| credential(provider.kind, key, &place))
+            .transpose()?,
+        timeouts: provider.timeouts,
+        series: ProviderSeries::new(metrics, &provider.name),
+        endpoint: Arc::new(endpoint),
+        provider: Arc::clone(provider),
+    })
+}
+
+/// `host:port`, without the port where it is the scheme's own, with brackets around an IPv6 address.
+fn authority(endpoint: &Endpoint) -> String {
+    let host =
+        if endpoint.host.contains(':') { format!("[{}]", endpoint.host) } else { endpoint.host.clone() };
+    match (endpoint.tls, endpoint.port) {
+        (true, 443) | (false, 80) => host,
+        (_, port) => format!("{host}:{port}"),
+    }
+}
+
+/// Exactly one header: OpenAI's `Authorization`, Anthropic's `x-api-key`.
+fn credential(
+    kind: ProviderKind,
+    key: &Secret,
+    place: &str,
+) -> Result<(HeaderName, HeaderValue), BuildError> {
+    let (name, value) = match kind {
+        ProviderKind::Anthropic => {
+            (HeaderName::from_static("x-api-key"), HeaderValue::from_str(key.reveal()))
+        }
+        ProviderKind::OpenAi | ProviderKind::Mock => {
+            (header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {}", key.reveal())))
+        }
+    };
+    let mut value = value.map_err(|_| error_at(place, "its key cannot stand in a header".into()))?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+fn find<T: Clone>(map: &HashMap<Box<str>, T>, name: &str, what: &str) -> Result<T, BuildError> {
+    map.get(name).cloned().ok_or_else(|| error_at(name, format!("is no {what} of this configuration")))
+}
+
+fn error_at(place: &str, problem: String) -> BuildError {
+    BuildError { place: place.to_owned(), problem }
+}
+
+fn context_headers(config: &Config) -> Vec<HeaderName> {
+    let context = &config.context;
+    let sources = context.targeting_key.iter().chain(&context.conversation);
+    let named: HashSet<HeaderName> = sources
+        .chain(context.attributes.iter().map(|attribute| &attribute.from))
+        .filter_map(|source| match source {
+            Source::Header(name) => Some(name.clone()),
+            Source::Body(_) | Source::Auto => None,
+        })
+        .collect();
+    named.into_iter().collect()
+}
+
+fn touched(config: &Config) -> Vec<String> {
+    let mut names = BTreeSet::new();
+    for model in &config.models {
+        names.extend(model.fit.drop.iter().cloned());
+        names.extend(model.fit.set.iter().map(|(name, _)| name.clone()));
+        names.extend(model.fit.rename.iter().flat_map(|(from, to)| [from.clone(), to.clone()]));
+    }
+    names.into_iter().collect()
+}
+
+/// Whether any rule of any flag looks at `attribute` or is cut by `by`.
+fn looks_at(config: &Config, attribute: Attribute, by: Option<&By>) -> bool {
+    config
+        .flags
+        .iter()
+        .flat_map(|flag| &flag.rules)
+        .any(|rule| by.is_some_and(|by| rule.by == *by) || condition_looks_at(&rule.when, attribute))
+}
+
+fn condition_looks_at(condition: &Condition, attribute: Attribute) -> bool {
+    match condition {
+        Condition::Always => false,
+        Condition::All(parts) | Condition::Any(parts) | Condition::NoneOf(parts) => {
+            parts.iter().any(|part| condition_looks_at(part, attribute))
+        }
+        Condition::Segment(segment) => condition_looks_at(&segment.when, attribute),
+        Condition::Test(test) => test.attribute == attribute,
+    }
+}

@@ -1,0 +1,72 @@
+//! One immutable view of what is configured, with everything found that a request would else look for.
+//!
+//! `control` builds and stores it whole; a request takes it once, in `accept`, and keeps it to its end. Holds no state
+//! that changes and opens nothing.
+
+mod build;
+mod plan;
+mod prompt;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::HeaderName;
+
+use crate::config::{Client, Config};
+use crate::names::{AttributeName, ModelName};
+
+pub use build::BuildError;
+pub use plan::{
+    Endpoint, FlagPlan, ModelIndex, ModelPlan, ProviderPlan, ReplyPlan, RoutePlan, SlotPlan, TargetPlan,
+};
+pub use prompt::{NotRendered, PromptPlan};
+
+/// What serves from one load of the configuration to the next.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// 1 is the first of this process.
+    pub generation: u64,
+    /// The checked file.
+    pub config: Config,
+    /// Routes with a path, the longest path first.
+    pub by_path: Vec<Arc<RoutePlan>>,
+    /// All routes by name.
+    pub by_name: HashMap<Box<str>, Arc<RoutePlan>>,
+    /// Routes by the model names that mean them.
+    pub by_alias: HashMap<Box<str>, Arc<RoutePlan>>,
+    /// The route named `default`.
+    pub default_route: Option<Arc<RoutePlan>>,
+    /// Declared models by every name.
+    pub models: ModelIndex,
+    /// Clients by the SHA-256 of their key, so that finding one tells nothing about another's.
+    pub clients: HashMap<[u8; 32], Arc<Client>>,
+    /// The headers that carry context: read here, never sent upstream.
+    pub context_headers: Vec<HeaderName>,
+    /// The declared attributes' names, in the order of a context's `custom`.
+    pub attribute_names: Vec<AttributeName>,
+    /// Some flag or template looks at the conversation.
+    pub needs_conversation: bool,
+    /// Some flag looks at `request.tools`.
+    pub needs_tools: bool,
+    /// Top-level members of requests that some `fit` may touch.
+    pub touched_members: Vec<String>,
+}
+
+/// Where the snapshot in force lies. Written by `control`, read by every request.
+pub type Store = ArcSwap<Snapshot>;
+
+impl Snapshot {
+    /// The declared model that `name` means, by its table's name, its upstream name or one of its other names.
+    pub fn model(&self, name: &str) -> Option<&Arc<ModelPlan>> {
+        self.models.find(name)
+    }
+
+    /// The names of all declared models, in the file's order.
+    pub fn model_names(&self) -> impl Iterator<Item = &ModelName> {
+        self.config.models.iter().map(|model| &model.name)
+    }
+}

@@ -1,0 +1,215 @@
+//! The parts of a snapshot: routes, models and providers as a request needs them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use http::{HeaderName, HeaderValue};
+
+use crate::config::{Admitted, Model, Provider, Reply, Route, Timeouts};
+use crate::flags::Flag;
+use crate::names::RouteName;
+use crate::observe::{FlagSeries, Metrics, ModelSeries, ProviderSeries, RouteSeries};
+use crate::snapshot::PromptPlan;
+use crate::wire::{Dialect, PromptMode};
+
+/// Where a provider listens: the key of connection pools, which outlive a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// `https`
+    pub tls: bool,
+    /// Name or address, without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+/// A provider, ready to be sent to.
+#[derive(Debug)]
+pub struct ProviderPlan {
+    /// What the file says.
+    pub provider: Arc<Provider>,
+    /// Where it is.
+    pub endpoint: Arc<Endpoint>,
+    /// Its `Host`.
+    pub host: HeaderValue,
+    /// What comes before the path of a call in OpenAI's dialect, `/v1` included.
+    pub openai_prefix: String,
+    /// What comes before the path of a call in Anthropic's dialect, `/v1` included.
+    pub anthropic_prefix: String,
+    /// Its credential, marked sensitive.
+    pub credential: Option<(HeaderName, HeaderValue)>,
+    /// Its timeouts.
+    pub timeouts: Timeouts,
+    /// What is counted of it.
+    pub series: ProviderSeries,
+}
+
+/// A declared model.
+#[derive(Debug)]
+pub struct ModelPlan {
+    /// What the file says.
+    pub model: Arc<Model>,
+    /// Who serves it.
+    pub provider: Arc<ProviderPlan>,
+    /// Its place among the routes' [`ModelSeries`].
+    pub place: usize,
+}
+
+/// A reply.
+#[derive(Debug)]
+pub struct ReplyPlan {
+    /// What the file says.
+    pub reply: Arc<Reply>,
+    /// Its place among the routes' [`ModelSeries`].
+    pub place: usize,
+}
+
+/// What a `model` slot can hold.
+#[derive(Clone, Debug)]
+pub enum TargetPlan {
+    /// A language model.
+    Model(Arc<ModelPlan>),
+    /// An answer without one.
+    Reply(Arc<ReplyPlan>),
+}
+
+/// A flag where a route's slot uses it.
+#[derive(Debug)]
+pub struct FlagPlan {
+    /// The flag.
+    pub flag: Arc<Flag>,
+    /// What is counted of it on this route.
+    pub series: FlagSeries,
+}
+
+/// What stands on a slot.
+#[derive(Debug)]
+pub enum SlotPlan<T> {
+    /// The request's own value.
+    AsSent,
+    /// A literal of the file.
+    Fixed(T),
+    /// What a flag says; `None` is `as_sent`.
+    Flag {
+        /// The flag.
+        plan: Arc<FlagPlan>,
+        /// Per variant, by its index.
+        values: Vec<Option<T>>,
+    },
+}
+
+/// A route, ready to be decided.
+#[derive(Debug)]
+pub struct RoutePlan {
+    /// Its name.
+    pub name: RouteName,
+    /// Its name for `x-dimmer-route`.
+    pub header: HeaderValue,
+    /// What the file says.
+    pub route: Arc<Route>,
+    /// `enabled`
+    pub enabled: SlotPlan<bool>,
+    /// `model`
+    pub model: SlotPlan<TargetPlan>,
+    /// `system_prompt`
+    pub system_prompt: SlotPlan<Arc<PromptPlan>>,
+    /// `system_prompt.mode`
+    pub prompt_mode: PromptMode,
+    /// `models`
+    pub models: Admitted,
+    /// Who serves what `[models]` does not know, per dialect.
+    pub openai: Option<Arc<ProviderPlan>>,
+    /// Who serves what `[models]` does not know, per dialect.
+    pub anthropic: Option<Arc<ProviderPlan>>,
+    /// The replies that stand in while the route is not enabled.
+    pub fallback: Vec<Arc<ReplyPlan>>,
+    /// Generation requests must be read: a slot is bound, or some model is declared.
+    pub reads: bool,
+    /// Something may be decided here: the answers are measured in full.
+    pub decides: bool,
+    /// What is counted of it.
+    pub series: RouteSeries,
+    /// Per model or reply, by its place; the last is `other`, the one before `none`.
+    pub(super) per_model: Vec<OnceLock<ModelSeries>>,
+    pub(super) labels: Arc<[Box<str>]>,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl ProviderPlan {
+    /// What comes before the path of a call in `dialect`.
+    pub fn prefix(&self, dialect: Dialect) -> &str {
+        match dialect {
+            Dialect::OpenAi => &self.openai_prefix,
+            Dialect::Anthropic => &self.anthropic_prefix,
+        }
+    }
+}
+
+impl RoutePlan {
+    /// Who serves what `[models]` does not know, in `dialect`.
+    pub fn provider(&self, dialect: Dialect) -> Option<&Arc<ProviderPlan>> {
+        match dialect {
+            Dialect::OpenAi => self.openai.as_ref(),
+            Dialect::Anthropic => self.anthropic.as_ref(),
+        }
+    }
+
+    /// What is counted of the model or reply at `place`.
+    pub fn model_series(&self, place: usize) -> Option<&ModelSeries> {
+        let label = self.labels.get(place)?;
+        Some(self.per_model.get(place)?.get_or_init(|| ModelSeries::new(&self.metrics, &self.name, label)))
+    }
+
+    /// Counts a prompt whose template could not be rendered.
+    pub fn prompt_not_rendered(&self, prompt: &str) {
+        self.metrics.prompt_not_rendered(prompt);
+    }
+
+    /// The place of names that the configuration does not know.
+    pub fn other_place(&self) -> usize {
+        self.labels.len().saturating_sub(1)
+    }
+
+    /// The place of requests that name no model.
+    pub fn none_place(&self) -> usize {
+        self.labels.len().saturating_sub(2)
+    }
+}
+
+/// Finds a declared model by any of its names.
+#[derive(Debug, Default)]
+pub struct ModelIndex {
+    pub(super) exact: HashMap<Box<str>, Arc<ModelPlan>>,
+    pub(super) patterns: Vec<(Pattern, Arc<ModelPlan>)>,
+}
+
+/// A name with `*` for any run of characters, cut at its stars.
+#[derive(Debug)]
+pub(super) struct Pattern(Vec<Box<str>>);
+
+impl Pattern {
+    pub(super) fn new(text: &str) -> Self {
+        Self(text.split('*').map(Into::into).collect())
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        let Some((first, rest)) = self.0.split_first() else { return false };
+        let Some(mut tail) = name.strip_prefix(&**first) else { return false };
+        let Some((last, middle)) = rest.split_last() else { return tail.is_empty() };
+        for part in middle {
+            match tail.split_once(&**part) {
+                Some((_, after)) => tail = after,
+                None => return false,
+            }
+        }
+        tail.ends_with(&**last)
+    }
+}
+
+impl ModelIndex {
+    pub(super) fn find(&self, name: &str) -> Option<&Arc<ModelPlan>> {
+        self.exact
+            .get(name)
+            .or_else(|| self.patterns.iter().find(|(pattern, _)| pattern.matches(name)).map(|(_, plan)| plan))
+    }
+}

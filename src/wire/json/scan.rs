@@ -1,0 +1,399 @@
+//! The pass itself: RFC 8259 to the letter, by a cursor that only moves forward.
+//!
+//! Values that nobody reads are checked and skipped without recursion; only the few levels named by a [`Watch`] are
+//! walked member by member.
+
+use super::{Fault, JsonFault, Span, same_text};
+
+/// How many arrays and objects may stand inside each other, the outermost counted. Enough for every request of an
+/// SDK, and little enough for every JSON reader behind us.
+pub const DEPTH_MAX: u32 = 128;
+
+/// A name that must not stand twice in one object, and what to look at below it.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    pub(crate) name: &'static str,
+    pub(crate) inside: Inside,
+}
+
+/// What of a value is looked at, where it is of that kind.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Inside {
+    /// Nothing: checked as JSON and skipped.
+    Nothing,
+    /// The members of the object. At most 32.
+    Object(&'static [Watch]),
+    /// The members of each object in the array. At most 32.
+    Items(&'static [Watch]),
+}
+
+/// One member of an object.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Member {
+    /// The name, with its quotes.
+    pub(crate) key: Span,
+    /// The value.
+    pub(crate) value: Span,
+    /// Where the comma or the closing brace behind it stands.
+    pub(crate) end: usize,
+}
+
+impl Member {
+    /// Whether its name is `name`, however it is spelled.
+    pub(crate) fn is(&self, body: &[u8], name: &str) -> bool {
+        same_text(self.key.inside().of(body), name)
+    }
+}
+
+/// One element of an array.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Element {
+    /// The value.
+    pub(crate) value: Span,
+    /// Where the comma or the closing bracket behind it stands.
+    pub(crate) end: usize,
+}
+
+/// A cursor over JSON text. `at` never passes the end of `bytes`.
+#[derive(Clone, Debug)]
+pub(crate) struct Scanner<'b> {
+    bytes: &'b [u8],
+    at: usize,
+    depth: u32,
+}
+
+impl<'b> Scanner<'b> {
+    /// Over bytes of which it is known that they are UTF-8.
+    pub(crate) fn new(bytes: &'b [u8], at: usize) -> Self {
+        Self { bytes, at, depth: 0 }
+    }
+
+    /// Where the cursor stands.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    /// Past white space.
+    #[inline]
+    pub(crate) fn space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    #[cold]
+    fn fail<T>(&self, what: JsonFault) -> Result<T, Fault> {
+        let ended = self.at >= self.bytes.len() && matches!(what, JsonFault::Expected(_) | JsonFault::Number);
+        let what = if ended { JsonFault::Truncated } else { what };
+        Err(Fault { what, at: self.at })
+    }
+
+    /// Into an object or array: past its opening byte and the white space behind it. Says whether it holds anything;
+    /// where it does not, the cursor is behind the closing byte.
+    pub(crate) fn enter(&mut self, close: u8) -> Result<bool, Fault> {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            return self.fail(JsonFault::TooDeep);
+        }
+        self.at += 1;
+        self.space();
+        if self.peek() == Some(close) {
+            self.leave();
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn leave(&mut self) {
+        self.depth -= 1;
+        self.at += 1;
+    }
+
+    /// A member's name, the colon and the white space before the value.
+    pub(crate) fn key(&mut self) -> Result<Span, Fault> {
+        let start = self.at;
+        if self.peek() != Some(b'"') {
+            return self.fail(JsonFault::Expected("a field name in quotes"));
+        }
+        self.string()?;
+        let end = self.at;
+        self.space();
+        if self.peek() != Some(b':') {
+            return self.fail(JsonFault::Expected("':'"));
+        }
+        self.at += 1;
+        self.space();
+        Ok(Span { start, end })
+    }
+
+    /// Behind a value, with the white space passed: whether another one follows. The cursor is then on it, else behind
+    /// the closing byte.
+    pub(crate) fn more(&mut self, close: u8) -> Result<bool, Fault> {
+        match self.peek() {
+            Some(b',') => {
+                self.at += 1;
+                self.space();
+                Ok(true)
+            }
+            Some(byte) if byte == close => {
+                self.leave();
+                Ok(false)
+            }
+            _ if close == b'}' => self.fail(JsonFault::Expected("',' or '}'")),
+            _ => self.fail(JsonFault::Expected("',' or ']'")),
+        }
+    }
+
+    /// A value, looked into as far as `inside` says.
+    pub(crate) fn value(&mut self, inside: Inside) -> Result<Span, Fault> {
+        let start = self.at;
+        match (self.peek(), inside) {
+            (Some(b'{'), Inside::Object(watched)) => self.watched_object(watched)?,
+            (Some(b'['), Inside::Items(watched)) => self.watched_items(watched)?,
+            _ => self.skip()?,
+        }
+        Ok(Span { start, end: self.at })
+    }
+
+    /// An object in which no watched name may stand twice.
+    fn watched_object(&mut self, watched: &'static [Watch]) -> Result<(), Fault> {
+        let mut seen = 0_u32;
+        let mut open = self.enter(b'}')?;
+        while open {
+            let key = self.key()?;
+            let name = key.inside().of(self.bytes);
+            let known = watched.iter().zip(0_u32..).find(|(watch, _)| same_text(name, watch.name));
+            let inside = match known {
+                Some((watch, index)) => {
+                    let bit = 1_u32.checked_shl(index).unwrap_or_default();
+                    if seen & bit != 0 {
+                        return Err(Fault::duplicate(key));
+                    }
+                    seen |= bit;
+                    watch.inside
+                }
+                None => Inside::Nothing,
+            };
+            self.value(inside)?;
+            self.space();
+            open = self.more(b'}')?;
+        }
+        Ok(())
+    }
+
+    /// An array of such objects; elements of other kinds are skipped.
+    fn watched_items(&mut self, watched: &'static [Watch]) -> Result<(), Fault> {
+        let mut open = self.enter(b']')?;
+        while open {
+            self.value(Inside::Object(watched))?;
+            self.space();
+            open = self.more(b']')?;
+        }
+        Ok(())
+    }
+
+    /// Any value, without recursion: which of the open levels are objects is kept in the bits of one number.
+    fn skip(&mut self) -> Result<(), Fault> {
+        let outside = self.depth;
+        let mut objects = 0_u128;
+        loop {
+            let opened = match self.peek() {
+                Some(b'"') => self.string().map(|()| false)?,
+                Some(b'{') => {
+                    let open = self.enter(b'}')?;
+                    if open {
+                        objects = (objects << 1) | 1;
+                        self.key()?;
+                    }
+                    open
+                }
+                Some(b'[') => {
+                    let open = self.enter(b']')?;
+                    if open {
+                        objects <<= 1;
+                    }
+                    open
+                }
+                _ => self.scalar().map(|()| false)?,
+            };
+            if opened {
+                continue;
+            }
+            loop {
+                if self.depth == outside {
+                    return Ok(());
+                }
+                let in_object = objects & 1 == 1;
+                self.space();
+                if self.more(if in_object { b'}' } else { b']' })? {
+                    if in_object {
+                        self.key()?;
+                    }
+                    break;
+                }
+                objects >>= 1;
+            }
+        }
+    }
+
+    fn scalar(&mut self) -> Result<(), Fault> {
+        match self.peek() {
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.literal(b"true"),
+            Some(b'f') => self.literal(b"false"),
+            Some(b'n') => self.literal(b"null"),
+            _ => self.fail(JsonFault::Expected("a value")),
+        }
+    }
+
+    fn literal(&mut self, word: &[u8]) -> Result<(), Fault> {
+        for byte in word {
+            if self.peek() != Some(*byte) {
+                return self.fail(JsonFault::Expected("true, false or null"));
+            }
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), Fault> {
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        if self.peek() == Some(b'0') {
+            self.at += 1;
+            if self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+                return self.fail(JsonFault::Number);
+            }
+        } else {
+            self.digits()?;
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    /// One digit at least.
+    fn digits(&mut self) -> Result<(), Fault> {
+        let start = self.at;
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        if self.at == start { self.fail(JsonFault::Number) } else { Ok(()) }
+    }
+
+    /// A string, from its opening quote to behind the closing one.
+    #[inline]
+    fn string(&mut self) -> Result<(), Fault> {
+        self.at += 1;
+        loop {
+            self.at = end_of_plain(self.bytes, self.at);
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'\\') => self.escape()?,
+                Some(_) => return self.fail(JsonFault::ControlCharacter),
+                None => return self.fail(JsonFault::Truncated),
+            }
+        }
+    }
+
+    /// A backslash and what belongs to it. Surrogates need not come in pairs: RFC 8259 lets half a pair through, and
+    /// so do we, because whoever reads the text decides what it means.
+    #[inline]
+    fn escape(&mut self) -> Result<(), Fault> {
+        let after = self.bytes.get(self.at..).unwrap_or_default();
+        match after {
+            [_, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.at += 2,
+            [_, b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => {
+                self.at += 6
+            }
+            [_] => {
+                self.at = self.bytes.len();
+                return self.fail(JsonFault::Truncated);
+            }
+            _ => return self.fail(JsonFault::Escape),
+        }
+        Ok(())
+    }
+}
+
+/// From `at` on, the first byte that a string cannot simply hold: a quote, a backslash or a control character; else
+/// the end. Eight bytes at a time, each a lane of one number.
+#[inline]
+fn end_of_plain(bytes: &[u8], mut at: usize) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let (words, tail) = rest.as_chunks::<8>();
+    for word in words {
+        let special = special_lanes(u64::from_le_bytes(*word));
+        if special != 0 {
+            return at + (special.trailing_zeros() >> 3) as usize;
+        }
+        at += 8;
+    }
+    at + tail.iter().position(|byte| is_special(*byte)).unwrap_or(tail.len())
+}
+
+fn is_special(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+/// The top bit of every lane that holds a special byte. A borrow can also set it in lanes above such a one, never
+/// below: the lowest lane that is set is always right.
+#[inline]
+fn special_lanes(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const TOPS: u64 = 0x8080_8080_8080_8080;
+    let quote = word ^ (ONES * b'"' as u64);
+    let backslash = word ^ (ONES * b'\\' as u64);
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    ((quote.wrapping_sub(ONES) & !quote) | (backslash.wrapping_sub(ONES) & !backslash) | control) & TOPS
+}
+
+/// The members of the object at `object`, in text that was checked before.
+pub(crate) fn members(body: &[u8], object: Span) -> impl Iterator<Item = Member> {
+    let mut scanner = Scanner::new(body, object.start);
+    let mut open = object.of(body).first() == Some(&b'{') && scanner.enter(b'}') == Ok(true);
+    std::iter::from_fn(move || {
+        if !open {
+            return None;
+        }
+        let key = scanner.key().ok()?;
+        let value = scanner.value(Inside::Nothing).ok()?;
+        scanner.space();
+        let end = scanner.at();
+        open = scanner.more(b'}') == Ok(true);
+        Some(Member { key, value, end })
+    })
+}
+
+/// The elements of the array at `array`, in text that was checked before.
+pub(crate) fn elements(body: &[u8], array: Span) -> impl Iterator<Item = Element> {
+    let mut scanner = Scanner::new(body, array.start);
+    let mut open = array.of(body).first() == Some(&b'[') && scanner.enter(b']') == Ok(true);
+    std::iter::from_fn(move || {
+        if !open {
+            return None;
+        }
+        let value = scanner.value(Inside::Nothing).ok()?;
+        scanner.space();
+        let end = scanner.at();
+        open = scanner.more(b']') == Ok(true);
+        Some(Element { value, end })
+    })
+}

@@ -1,0 +1,213 @@
+//! A request's body as dimmer sees it: where its top-level fields stand, found in one strict pass.
+//!
+//! Serves the stages identify (model, context, conversation) and rewrite. Holds places, never bytes: the body stays
+//! with its owner. Must never copy or parse a field that nobody asked for.
+
+mod facts;
+#[cfg(test)]
+mod tests;
+
+use std::ops::ControlFlow;
+
+use smallvec::SmallVec;
+
+use super::Endpoint;
+use super::json::{Fault, Inside, JsonError, JsonFault, Member, Scanner, Span, Watch, elements, find};
+use super::json::{same_text, string_is};
+
+/// More top-level fields than any API has, several times over; it bounds what a hostile body makes us hold.
+pub const MEMBERS_MAX: usize = 1024;
+
+/// So many top-level members are held without the heap. The longest request that an SDK sends has about as many.
+const MEMBERS_INLINE: usize = 24;
+
+/// The top-level members of an object, in their order.
+pub(crate) type Members = SmallVec<[Member; MEMBERS_INLINE]>;
+
+/// Where things stand in the body of one request. Owns no bytes: every question takes the same body again that was
+/// read; with another one the answers are meaningless, but nothing panics.
+#[derive(Clone, Debug)]
+pub struct RequestView {
+    endpoint: Endpoint,
+    /// Behind the opening brace of the body.
+    open: usize,
+    members: Members,
+}
+
+impl RequestView {
+    /// Checks the whole body and finds its top-level fields. `touched` names the top-level fields that the
+    /// configuration may write (`fit`, `params`) besides those that dimmer knows by itself.
+    ///
+    /// # Errors
+    /// When the body is not UTF-8, not one JSON object by RFC 8259, nests too deep, or names a field twice that dimmer
+    /// reads or writes: one of `touched`, of the names below, or `role` in a message, `name` in a tool and the like.
+    pub fn read(endpoint: Endpoint, body: &[u8], touched: &[String]) -> Result<Self, JsonError> {
+        check_utf8(body).map_err(|fault| fault.in_body(body, None))?;
+        let mut view = Self { endpoint, open: 0, members: Members::new() };
+        view.fill(body, touched).map_err(|fault| {
+            let twice = (fault.what == JsonFault::Duplicate).then(|| key_at(body, fault.at)).flatten();
+            fault.in_body(body, twice)
+        })?;
+        Ok(view)
+    }
+
+    /// Whose call it is.
+    pub fn endpoint(&self) -> Endpoint {
+        self.endpoint
+    }
+
+    fn fill(&mut self, body: &[u8], touched: &[String]) -> Result<(), Fault> {
+        let mut scanner = Scanner::new(body, 0);
+        scanner.space();
+        if body.get(scanner.at()) != Some(&b'{') {
+            let what = if scanner.at() < body.len() { JsonFault::NotAnObject } else { JsonFault::Truncated };
+            return Err(Fault { what, at: scanner.at() });
+        }
+        self.open = scanner.at().saturating_add(1);
+        let mut seen = 0_u32;
+        let mut more = scanner.enter(b'}')?;
+        while more {
+            let key = scanner.key()?;
+            let inside = self.admit(body, key, touched, &mut seen)?;
+            let value = scanner.value(inside)?;
+            scanner.space();
+            self.members.push(Member { key, value, end: scanner.at() });
+            more = scanner.more(b'}')?;
+        }
+        scanner.space();
+        if scanner.at() < body.len() {
+            return Err(Fault { what: JsonFault::TrailingText, at: scanner.at() });
+        }
+        Ok(())
+    }
+
+    /// Whether a member of this name may follow those seen so far, and what of its value is looked at.
+    fn admit(&self, body: &[u8], key: Span, touched: &[String], seen: &mut u32) -> Result<Inside, Fault> {
+        if self.members.len() >= MEMBERS_MAX {
+            return Err(Fault { what: JsonFault::TooManyMembers, at: key.start });
+        }
+        let name = key.inside().of(body);
+        if let Some((watch, index)) = KNOWN.iter().zip(0_u32..).find(|(watch, _)| same_text(name, watch.name))
+        {
+            let bit = 1_u32.checked_shl(index).unwrap_or_default();
+            if *seen & bit != 0 {
+                return Err(Fault::duplicate(key));
+            }
+            *seen |= bit;
+            return Ok(watch.inside);
+        }
+        let touched_name = touched.iter().find(|touched| same_text(name, touched));
+        if touched_name.is_some_and(|known| self.members.iter().any(|member| member.is(body, known))) {
+            return Err(Fault::duplicate(key));
+        }
+        Ok(Inside::Nothing)
+    }
+
+    /// Behind the opening brace of the body.
+    pub(super) fn open(&self) -> usize {
+        self.open
+    }
+
+    /// The top-level members, in their order.
+    pub(super) fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The value of a top-level member.
+    pub(super) fn value(&self, body: &[u8], name: &str) -> Option<Span> {
+        self.members.iter().find(|member| member.is(body, name)).map(|member| member.value)
+    }
+
+    /// Visits the messages that carry system content before anything else was said: role `system`, in Chat Completions
+    /// also `developer`. Only these are scanned, and the one that ends them.
+    pub(super) fn leading_system(&self, body: &[u8]) -> SmallVec<[Leading; 4]> {
+        let mut leading = SmallVec::new();
+        let Some(messages) = self.value(body, "messages") else { return leading };
+        for element in elements(body, messages) {
+            let role = find(body, element.value, "role");
+            match role.filter(|role| self.is_system_role(body, *role)) {
+                Some(role) => leading.push(Leading { value: element.value, end: element.end, role }),
+                None => break,
+            }
+        }
+        leading
+    }
+
+    fn is_system_role(&self, body: &[u8], role: Span) -> bool {
+        string_is(body, role, "system")
+            || (self.endpoint == Endpoint::Chat && string_is(body, role, "developer"))
+    }
+
+    /// The first message of role `user`.
+    fn first_user_turn(&self, body: &[u8]) -> Option<Span> {
+        let messages = self.value(body, "messages")?;
+        let visited = elements(body, messages).try_for_each(|element| {
+            let role = find(body, element.value, "role");
+            match role.is_some_and(|role| string_is(body, role, "user")) {
+                true => ControlFlow::Break(element.value),
+                false => ControlFlow::Continue(()),
+            }
+        });
+        visited.break_value()
+    }
+}
+
+/// A leading message of system content.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leading {
+    /// The whole message.
+    pub(super) value: Span,
+    /// Where the comma or the bracket behind it stands.
+    pub(super) end: usize,
+    /// The value of its role.
+    pub(super) role: Span,
+}
+
+fn check_utf8(body: &[u8]) -> Result<(), Fault> {
+    if simdutf8::basic::from_utf8(body).is_ok() {
+        return Ok(());
+    }
+    let at = simdutf8::compat::from_utf8(body).map_or_else(|error| error.valid_up_to(), |_| body.len());
+    Err(Fault { what: JsonFault::NotUtf8, at })
+}
+
+/// The name that begins at `at`, with its quotes.
+fn key_at(body: &[u8], at: usize) -> Option<Span> {
+    Scanner::new(body, at).key().ok()
+}
+
+const fn plain(name: &'static str) -> Watch {
+    Watch { name, inside: Inside::Nothing }
+}
+
+/// Every top-level field that dimmer itself reads or writes in some API, and what it reads below it. One table for
+/// all: a field that one API does not know is refused twice there too, which no caller sends.
+const KNOWN: &[Watch] = &[
+    plain("model"),
+    plain("stream"),
+    Watch { name: "messages", inside: Inside::Items(MESSAGE) },
+    Watch { name: "system", inside: Inside::Items(BLOCK) },
+    Watch { name: "tools", inside: Inside::Items(TOOL) },
+    Watch { name: "functions", inside: Inside::Items(NAMED) },
+    Watch { name: "tool_choice", inside: Inside::Object(TOOL_CHOICE) },
+    plain("function_call"),
+    Watch { name: "response_format", inside: Inside::Object(TYPED) },
+    Watch { name: "output_config", inside: Inside::Object(OUTPUT_CONFIG) },
+    Watch { name: "stream_options", inside: Inside::Object(STREAM_OPTIONS) },
+    plain("max_tokens"),
+    plain("max_completion_tokens"),
+];
+const MESSAGE: &[Watch] = &[
+    plain("role"),
+    Watch { name: "content", inside: Inside::Items(BLOCK) },
+    plain("cache_control"),
+    plain("prompt_cache_breakpoint"),
+];
+const BLOCK: &[Watch] = &[plain("cache_control"), plain("prompt_cache_breakpoint")];
+const TOOL: &[Watch] = &[plain("name"), Watch { name: "function", inside: Inside::Object(NAMED) }];
+const NAMED: &[Watch] = &[plain("name")];
+const TYPED: &[Watch] = &[plain("type")];
+const TOOL_CHOICE: &[Watch] =
+    &[plain("type"), Watch { name: "allowed_tools", inside: Inside::Object(&[plain("mode")]) }];
+const OUTPUT_CONFIG: &[Watch] = &[Watch { name: "format", inside: Inside::Object(TYPED) }];
+const STREAM_OPTIONS: &[Watch] = &[plain("include_usage")];

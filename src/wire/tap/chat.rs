@@ -1,0 +1,144 @@
+//! Reads chat completions: the chunks of a stream and whole answers.
+//!
+//! Serves the tap. A chunk that does not parse to its end changes no fact.
+
+use super::super::sse::EventRef;
+use super::walk::{Text, Walk};
+use super::{Facts, Finish};
+use crate::wire::Usage;
+
+/// One event of a chat stream.
+pub(super) fn read_event(event: EventRef<'_>, facts: &mut Facts) -> Option<()> {
+    if event.data.starts_with(b"[DONE]") {
+        facts.complete = true;
+        return Some(());
+    }
+    facts.error |= event.name == Some(b"error");
+    read_answer(event.data, facts)
+}
+
+/// A whole chat completion, or one chunk: they differ in the name of one member.
+pub(super) fn read_answer(json: &[u8], facts: &mut Facts) -> Option<()> {
+    let mut told = Told::default();
+    let mut walk = Walk::new(json);
+    walk.object(|walk, name| told.member(walk, name.raw))?;
+    told.apply(facts);
+    Some(())
+}
+
+/// What a chunk says, until it is known to be whole.
+#[derive(Default)]
+struct Told<'a> {
+    id: Option<Text<'a>>,
+    model: Option<Text<'a>>,
+    usage: Option<&'a [u8]>,
+    error: Option<&'a [u8]>,
+    finish: Option<Text<'a>>,
+    chars: u64,
+    started: bool,
+    refused: bool,
+}
+
+impl<'a> Told<'a> {
+    fn member(&mut self, walk: &mut Walk<'a>, name: &[u8]) -> Option<()> {
+        match name {
+            b"id" => self.id = walk.text()?,
+            b"model" => self.model = walk.text()?,
+            b"usage" => self.usage = walk.raw()?,
+            b"error" => self.error = walk.raw()?,
+            b"choices" => {
+                walk.array(|walk| walk.object(|walk, inner| self.choice(walk, inner.raw)))?;
+            }
+            _ => walk.skip()?,
+        }
+        Some(())
+    }
+
+    fn choice(&mut self, walk: &mut Walk<'a>, name: &[u8]) -> Option<()> {
+        match name {
+            b"delta" | b"message" => walk.object(|walk, inner| self.message(walk, inner.raw)),
+            b"finish_reason" => {
+                self.finish = walk.text()?.or(self.finish);
+                Some(())
+            }
+            _ => walk.skip(),
+        }
+    }
+
+    fn message(&mut self, walk: &mut Walk<'a>, name: &[u8]) -> Option<()> {
+        match name {
+            b"content" => self.content(walk)?,
+            b"refusal" => {
+                if let Some(text) = walk.text()? {
+                    self.refused |= !text.raw.is_empty();
+                    self.wrote(text);
+                }
+            }
+            // Compatible servers' two names for the text of the reasoning.
+            b"reasoning_content" | b"reasoning" => {
+                self.started |= walk.text()?.is_some_and(|text| !text.raw.is_empty());
+            }
+            b"tool_calls" | b"function_call" | b"audio" => {
+                let empty = [b"[]".as_slice(), b"{}"];
+                self.started |= walk.raw()?.is_some_and(|raw| !empty.contains(&raw));
+            }
+            _ => walk.skip()?,
+        }
+        Some(())
+    }
+
+    /// A string, or, from some compatible servers, a list of parts with texts.
+    fn content(&mut self, walk: &mut Walk<'a>) -> Option<()> {
+        if walk.peek()? == b'"' {
+            if let Some(text) = walk.text()? {
+                self.wrote(text);
+            }
+            return Some(());
+        }
+        walk.array(|walk| {
+            walk.object(|walk, name| {
+                if name.raw != b"text" {
+                    return walk.skip();
+                }
+                if let Some(text) = walk.text()? {
+                    self.wrote(text);
+                }
+                Some(())
+            })
+        })
+    }
+
+    fn wrote(&mut self, text: Text<'a>) {
+        self.chars += text.scalars();
+        self.started |= !text.raw.is_empty();
+    }
+
+    fn apply(self, facts: &mut Facts) {
+        Facts::learn_name(&mut facts.answer_id, self.id);
+        Facts::learn_name(&mut facts.answered_model, self.model);
+        facts.output_chars += self.chars;
+        facts.content_started |= self.started;
+        facts.refused |= self.refused;
+        if let Some(reason) = self.finish {
+            facts.finish = Some(finish(reason.raw, facts.refused));
+        }
+        if let Some(usage) = self.usage.and_then(Usage::from_chat) {
+            facts.usage = Some(usage);
+            facts.usage_final = true;
+        }
+        if let Some(error) = self.error {
+            facts.learn_error(error);
+        }
+    }
+}
+
+fn finish(reason: &[u8], refused: bool) -> Finish {
+    match reason {
+        b"stop" if refused => Finish::Refusal,
+        b"stop" => Finish::Stop,
+        b"length" => Finish::Length,
+        b"tool_calls" | b"function_call" => Finish::ToolCalls,
+        b"content_filter" => Finish::Refusal,
+        _ => Finish::Other,
+    }
+}

@@ -1,0 +1,334 @@
+//! Learns from an answer while it passes: usage, length, how it ended, errors.
+//!
+//! Serves the relay stage. The tap is shown the answer's bytes and never holds them back or changes them; what it
+//! cannot read stays unknown, and nothing that a provider sends makes it fail. Must never keep an answer's text.
+
+mod chat;
+mod messages;
+#[cfg(test)]
+mod tests;
+pub(super) mod walk;
+
+use bytes::{Bytes, BytesMut};
+
+use self::walk::{Text, Walk};
+use super::coding::{self, StreamDecoder};
+use super::sse::{EventRef, SseScanner};
+use super::{Endpoint, Usage};
+
+/// What is known of an answer so far. Where `blind` is true, the rest is only what was known before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The tokens that the provider told; `None` until it does. A message tells its input at the start.
+    pub usage: Option<Usage>,
+    /// Whether `usage` holds the output too. Only the end of a stream tells it: a stream that was cut leaves it false,
+    /// and then `usage.output` is a lower bound.
+    pub usage_final: bool,
+    /// Unicode scalar values of the text that the model wrote: content and refusals of all choices. Tool arguments and
+    /// reasoning are no text. Where `blind_events` is not zero it is a lower bound.
+    pub output_chars: u64,
+    /// The first content came: text, a refusal, a tool call or reasoning. The empty text of a role chunk is none.
+    pub content_started: bool,
+    /// A refusal's text came (chat only).
+    pub refused: bool,
+    /// How the answer ended. With several choices, the last one's end.
+    pub finish: Option<Finish>,
+    /// The provider's id of the answer (`chatcmpl-…`, `msg_…`).
+    pub answer_id: Option<Box<str>>,
+    /// The model that says it answered.
+    pub answered_model: Option<Box<str>>,
+    /// The answer is an error, or its stream carried an error event.
+    pub error: bool,
+    /// The error's type, such as `overloaded_error`.
+    pub error_type: Option<Box<str>>,
+    /// The error's code: OpenAI's `code`, Anthropic's `details.error_code`.
+    pub error_code: Option<Box<str>>,
+    /// The end was seen: `[DONE]`, `message_stop`, or a whole JSON text that parses. What comes after is not read.
+    pub complete: bool,
+    /// Events that were too large to be read.
+    pub blind_events: u64,
+    /// The tap does not read this answer: another endpoint, an unknown coding, a broken coding, a body over the cap.
+    pub blind: bool,
+}
+
+/// How an answer ended, in one form for both dialects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// By itself, or at a stop sequence.
+    Stop,
+    /// At a limit of length.
+    Length,
+    /// It wants tools to be called.
+    ToolCalls,
+    /// The model or its provider refused; also where the text is a refusal and the end says `stop`.
+    Refusal,
+    /// A reason that this version does not know.
+    Other,
+}
+
+/// Is shown an answer's bytes and knows the [`Facts`].
+#[derive(Debug)]
+pub struct Tap {
+    facts: Facts,
+    reader: Reader,
+    /// Only for an answer with a content coding.
+    decoder: Option<Coded>,
+    any_bytes: bool,
+}
+
+#[derive(Debug)]
+enum Reader {
+    Stream { dialect: Api, scanner: Box<SseScanner>, events: u64 },
+    Whole { dialect: Api, body: Body },
+    Blind,
+}
+
+/// The two APIs whose answers are read.
+#[derive(Clone, Copy, Debug)]
+enum Api {
+    Chat,
+    Messages,
+}
+
+#[derive(Debug)]
+enum Coded {
+    Stream(Box<StreamDecoder>),
+    Whole(Box<str>),
+}
+
+impl Tap {
+    /// For an answer that is an event stream.
+    pub fn stream(endpoint: Endpoint) -> Self {
+        Self::reading(endpoint, |dialect| Reader::Stream { dialect, scanner: Box::default(), events: 0 })
+    }
+
+    /// For an answer that is one JSON text.
+    pub fn whole(endpoint: Endpoint) -> Self {
+        Self::reading(endpoint, |dialect| Reader::Whole { dialect, body: Body::default() })
+    }
+
+    /// For an answer that is not read.
+    pub fn blind() -> Self {
+        let facts = Facts { blind: true, ..Facts::default() };
+        Self { facts, reader: Reader::Blind, decoder: None, any_bytes: false }
+    }
+
+    /// For an answer with this `Content-Encoding`: the tap decodes its own copy. It goes blind where it cannot.
+    pub fn decoding(mut self, content_encoding: &str) -> Self {
+        if coding::is_identity(content_encoding) {
+            return self;
+        }
+        match self.reader {
+            Reader::Stream { .. } => match StreamDecoder::new(content_encoding) {
+                Some(decoder) => self.decoder = Some(Coded::Stream(Box::new(decoder))),
+                None => self.go_blind(),
+            },
+            Reader::Whole { .. } => self.decoder = Some(Coded::Whole(content_encoding.into())),
+            Reader::Blind => {}
+        }
+        self
+    }
+
+    /// The next bytes of the answer, as they came.
+    pub fn feed(&mut self, chunk: &Bytes) {
+        self.any_bytes |= !chunk.is_empty();
+        match &mut self.reader {
+            Reader::Blind => {}
+            Reader::Whole { body, .. } => {
+                if !body.push(chunk) {
+                    self.go_blind();
+                }
+            }
+            Reader::Stream { dialect, scanner, events } => {
+                let Some(Coded::Stream(decoder)) = &mut self.decoder else {
+                    return read_events(*dialect, scanner, events, chunk, &mut self.facts);
+                };
+                let decoded = decoder.feed(chunk, &mut |piece| {
+                    read_events(*dialect, scanner, events, piece, &mut self.facts);
+                });
+                if decoded.is_err() {
+                    self.go_blind();
+                }
+            }
+        }
+    }
+
+    /// The answer is over, by its end or by a break.
+    pub fn finish(&mut self) {
+        match std::mem::replace(&mut self.reader, Reader::Blind) {
+            Reader::Blind => {}
+            Reader::Stream { dialect, mut scanner, .. } => {
+                scanner.finish(&mut |event| read_event(dialect, event, &mut self.facts));
+            }
+            Reader::Whole { dialect, body } => self.read_whole(dialect, body),
+        }
+    }
+
+    /// What is known so far.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Whether the relay may send the status: for a stream, its first event came and `facts().error` says whether it is
+    /// an error (comments are no events); for everything else, any byte came.
+    pub fn first_event_seen(&self) -> bool {
+        match &self.reader {
+            Reader::Stream { scanner, events, .. } => *events > 0 || scanner.blind_events() > 0,
+            Reader::Whole { .. } | Reader::Blind => self.any_bytes,
+        }
+    }
+
+    /// Whether an event of our own may be put after the bytes so far: never inside an event, in a coded stream, or
+    /// where the tap does not know.
+    pub fn between_events(&self) -> bool {
+        match &self.reader {
+            Reader::Stream { scanner, .. } => self.decoder.is_none() && scanner.between_events(),
+            Reader::Whole { .. } | Reader::Blind => false,
+        }
+    }
+
+    fn reading(endpoint: Endpoint, reader: impl FnOnce(Api) -> Reader) -> Self {
+        let api = match endpoint {
+            Endpoint::Chat => Api::Chat,
+            Endpoint::Messages => Api::Messages,
+            Endpoint::Other(_) => return Self::blind(),
+        };
+        Self { facts: Facts::default(), reader: reader(api), decoder: None, any_bytes: false }
+    }
+
+    fn go_blind(&mut self) {
+        self.facts.blind = true;
+        self.reader = Reader::Blind;
+        self.decoder = None;
+    }
+
+    fn read_whole(&mut self, dialect: Api, body: Body) {
+        let mut json = body.joined();
+        if let Some(Coded::Whole(encoding)) = &self.decoder {
+            match coding::decode_body(encoding, &json, WHOLE_MAX as u64) {
+                Ok(plain) => json = plain.into(),
+                Err(_) => return self.go_blind(),
+            }
+        }
+        // Judged first: the readers walk over JSON that is broken behind the members they look at.
+        if serde_json::from_slice::<serde::de::IgnoredAny>(&json).is_err() {
+            return;
+        }
+        self.facts.complete = true;
+        match dialect {
+            Api::Chat => chat::read_answer(&json, &mut self.facts),
+            Api::Messages => messages::read_answer(&json, &mut self.facts),
+        };
+    }
+}
+
+fn read_events(api: Api, scanner: &mut SseScanner, events: &mut u64, chunk: &[u8], facts: &mut Facts) {
+    scanner.feed(chunk, &mut |event| {
+        *events += 1;
+        read_event(api, event, facts);
+    });
+    facts.blind_events = scanner.blind_events();
+}
+
+fn read_event(api: Api, event: EventRef<'_>, facts: &mut Facts) {
+    // The SDKs stop reading at the terminal event; what follows it concerns nobody.
+    if facts.complete {
+        return;
+    }
+    match api {
+        Api::Chat => chat::read_event(event, facts),
+        Api::Messages => messages::read_event(event, facts),
+    };
+}
+
+impl Facts {
+    /// `error` is the member of that name: an object, or from some servers only a text.
+    fn learn_error(&mut self, error: &[u8]) {
+        self.error = true;
+        // An error that is broken or is only a text is an error too.
+        Walk::new(error).object(|walk, name| {
+            match name.raw {
+                b"type" => Self::learn_name(&mut self.error_type, walk.text()?),
+                b"code" => match walk.peek()? {
+                    b'"' => Self::learn_name(&mut self.error_code, walk.text()?),
+                    // Some servers repeat the status here, as a number.
+                    _ => {
+                        let code = walk.raw()?.and_then(|raw| std::str::from_utf8(raw).ok());
+                        self.error_code = code.filter(|code| code.len() <= STATUS_DIGITS).map(Box::from);
+                    }
+                },
+                b"details" => walk.object(|walk, detail| {
+                    if detail.raw != b"error_code" {
+                        return walk.skip();
+                    }
+                    Self::learn_name(&mut self.error_code, walk.text()?);
+                    Some(())
+                })?,
+                _ => walk.skip()?,
+            }
+            Some(())
+        });
+    }
+
+    fn learn_name(known: &mut Option<Box<str>>, told: Option<Text<'_>>) {
+        if known.is_none() {
+            // Azure's first chunk has an empty id and model.
+            *known = told.filter(|text| !text.raw.is_empty()).and_then(|text| text.decoded(NAME_MAX));
+        }
+    }
+
+    fn wrote(&mut self, text: Text<'_>) {
+        self.output_chars += text.scalars();
+        self.content_started |= !text.raw.is_empty();
+    }
+}
+
+/// The handles of a whole answer's bytes.
+#[derive(Debug, Default)]
+struct Body {
+    handles: Vec<Bytes>,
+    /// Filled instead of `handles` once those are too many.
+    copied: BytesMut,
+    length: usize,
+}
+
+impl Body {
+    /// False where the body is over the cap.
+    fn push(&mut self, chunk: &Bytes) -> bool {
+        self.length = self.length.saturating_add(chunk.len());
+        if self.length > WHOLE_MAX {
+            return false;
+        }
+        if self.copied.is_empty() && self.handles.len() < HANDLES_MAX {
+            self.handles.push(chunk.clone());
+            return true;
+        }
+        for handle in self.handles.drain(..) {
+            self.copied.extend_from_slice(&handle);
+        }
+        self.copied.extend_from_slice(chunk);
+        true
+    }
+
+    fn joined(self) -> Bytes {
+        match self.handles.as_slice() {
+            [] => self.copied.freeze(),
+            [only] => only.clone(),
+            several => several.concat().into(),
+        }
+    }
+}
+
+/// The largest whole answer that is read. A model's longest output (128,000 tokens) is about 600 KB of JSON; more is
+/// images, which tell nothing.
+const WHOLE_MAX: usize = 1024 * 1024;
+
+/// Each handle keeps a read buffer alive that may be larger than its part of it; 128 buffers of 8 KiB hold a whole
+/// answer of the cap. A body in smaller pieces is copied together instead.
+const HANDLES_MAX: usize = 128;
+
+/// An error's code as a number is an HTTP status or a short number like it.
+const STATUS_DIGITS: usize = 6;
+
+/// Ids and model names are under 100 bytes everywhere; longer ones are not worth their memory.
+const NAME_MAX: usize = 256;
