@@ -134,9 +134,13 @@ fn matrix(api: Api) {
     let data = dimmer.data;
     let wrong: Vec<String> = thread::scope(|scope| {
         let rows = ROWS.iter().zip(&upstreams);
-        let running: Vec<_> =
-            rows.map(|(row, (name, ..))| scope.spawn(move || check_row(data, row, name, api))).collect();
-        running.into_iter().flat_map(|row| row.join().unwrap()).collect()
+        let running: Vec<_> = rows
+            .map(|(row, (name, ..))| (name, scope.spawn(move || check_row(data, row, name, api))))
+            .collect();
+        let finished = running.into_iter().map(|(name, row)| {
+            row.join().unwrap_or_else(|_| vec![format!("{name}: no answer, or one that is no HTTP")])
+        });
+        finished.flatten().collect()
     });
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
     dimmer.assert_alive();
