@@ -35,6 +35,14 @@ fn name(api: Api) -> &'static str {
     }
 }
 
+/// What tells the APIs apart on paths that both have.
+fn version(api: Api) -> &'static str {
+    match api {
+        Api::Chat => "",
+        Api::Messages => "anthropic-version: 2023-06-01\r\n",
+    }
+}
+
 fn start(upstream: &Upstream) -> Dimmer {
     Dimmer::start(&config(upstream, upstream))
 }
@@ -275,7 +283,7 @@ fn other_calls_pass_unchanged() {
         ("POST", "/v1/files", "content-type: multipart/form-data; boundary=x\r\n", multipart.as_bytes()),
         ("POST", "/v1/batches", "content-type: application/jsonl\r\n", jsonl.as_bytes()),
         ("POST", "/v1/audio/speech", "content-type: application/json\r\n", b"{ not json \xff\x00 }"),
-        ("PUT", "/v1/a//b/./c;d=1,@:!$&'()*+=~", "", b"x"),
+        ("PUT", "/v1/a//b/c.;d=1,@:!$&'()*+=~", "", b"x"),
         ("PATCH", "/v1/%E2%82%AC/%7e", "", b""),
     ];
     for api in Api::BOTH {
@@ -285,7 +293,9 @@ fn other_calls_pass_unchanged() {
         let (dimmer, head_dimmer) = (start(&upstream), start(&head_only));
         for (method, target, headers, sent) in cases {
             let gateway = if method == "HEAD" { &head_dimmer } else { &dimmer };
-            let answer = request(gateway.data, method, &format!("/{}{target}", name(api)), headers, sent);
+            let headers = format!("{headers}{}", version(api));
+            let answer = request(gateway.data, method, &format!("/{}{target}", name(api)), &headers, sent);
+            assert!(answer.status < 400, "{method} {target}: {} {}", answer.status, answer.text());
             let reached = if method == "HEAD" { &head_only } else { &upstream };
             let seen = reached.last();
             assert_eq!(seen.line(), format!("{method} {target} HTTP/1.1"), "{api:?}");
@@ -302,6 +312,19 @@ fn other_calls_pass_unchanged() {
             }
         }
     }
+}
+
+#[test]
+fn a_path_never_climbs_out_of_the_providers_own() {
+    let upstream = answers(json("200 OK", "{}"));
+    let dimmer = start(&upstream);
+    for path in
+        ["/chat/v1/../admin", "/chat/v1/%2e%2e/admin", "/chat/v1/./x", "/chat/v1/a/%2E./b", "/chat/.."]
+    {
+        let answer = get(dimmer.data, path);
+        assert!(matches!(answer.status, 400 | 404), "{path}: {} {}", answer.status, answer.text());
+    }
+    assert_eq!(upstream.connections(), 0);
 }
 
 #[test]
