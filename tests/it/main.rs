@@ -1,6 +1,18 @@
 //! Integration tests: one binary, one module per feature.
 
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod passthrough;
+#[cfg(test)]
 mod sdk;
+#[cfg(test)]
+mod streaming;
+#[cfg(test)]
+mod upstreams;
