@@ -46,11 +46,15 @@ impl Gateway {
                 let _nobody_waits_any_more = sender.send(line);
             }
         });
-        let mut gateway = Self { child, directory: directory.to_owned(), data: String::new(), admin: String::new() };
+        let mut gateway =
+            Self { child, directory: directory.to_owned(), data: String::new(), admin: String::new() };
         let mut said = String::new();
         while gateway.data.is_empty() || gateway.admin.is_empty() {
             let Ok(line) = receiver.recv_timeout(Duration::from_secs(30)) else {
-                panic!("dimmer did not say where it listens; it said:\n{said}\nand logged:\n{}", gateway.log());
+                panic!(
+                    "dimmer did not say where it listens; it said:\n{said}\nand logged:\n{}",
+                    gateway.log()
+                );
             };
             let mut words = line.split_whitespace();
             match (words.next(), words.next()) {

@@ -102,14 +102,21 @@ enum Dialect {
     Anthropic,
 }
 
+/// Exactly one credential, and it is this provider's own. Anthropic takes it in either header.
 fn authorised(dialect: Dialect, headers: &HeaderMap) -> bool {
-    let name = if dialect == Dialect::OpenAi { "authorization" } else { "x-api-key" };
-    let sent = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    sent.strip_prefix("Bearer ").unwrap_or(sent) == PROVIDER_KEY
+    let credential = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    match (credential("authorization"), credential("x-api-key")) {
+        (Some(bearer), None) => bearer.strip_prefix("Bearer ") == Some(PROVIDER_KEY),
+        (None, Some(key)) => dialect == Dialect::Anthropic && key == PROVIDER_KEY,
+        _ => false,
+    }
 }
 
 fn shown(headers: &HeaderMap) -> Value {
-    headers.iter().map(|(name, value)| (name.to_string(), json!(String::from_utf8_lossy(value.as_bytes())))).collect()
+    headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), json!(String::from_utf8_lossy(value.as_bytes()))))
+        .collect()
 }
 
 fn failure(dialect: Dialect, status: u16) -> Response<Pieces> {
@@ -232,9 +239,10 @@ impl Said {
             }
             (Dialect::Anthropic, tool) => {
                 let (block, stop) = match tool {
-                    Some(name) => {
-                        (json!({ "type": "tool_use", "id": "toolu_1", "name": name, "input": { "city": "Oslo" } }), "tool_use")
-                    }
+                    Some(name) => (
+                        json!({ "type": "tool_use", "id": "toolu_1", "name": name, "input": { "city": "Oslo" } }),
+                        "tool_use",
+                    ),
                     None => (json!({ "type": "text", "text": self.text }), "end_turn"),
                 };
                 json!({ "id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": [block],
@@ -260,7 +268,10 @@ impl Said {
             format!("data: {chunk}\n\n")
         };
         let delta = |delta: Value, finish: Value| {
-            chunk(json!([{ "index": 0, "delta": delta, "finish_reason": finish, "logprobs": null }]), Value::Null)
+            chunk(
+                json!([{ "index": 0, "delta": delta, "finish_reason": finish, "logprobs": null }]),
+                Value::Null,
+            )
         };
         let mut events = vec![delta(json!({ "role": "assistant", "content": "" }), Value::Null)];
         let finish = match &self.tool {
@@ -274,21 +285,27 @@ impl Said {
                 "tool_calls"
             }
             None => {
-                events.extend(pieces(&self.text).map(|piece| delta(json!({ "content": piece }), Value::Null)));
+                events
+                    .extend(pieces(&self.text).map(|piece| delta(json!({ "content": piece }), Value::Null)));
                 "stop"
             }
         };
         events.push(delta(json!({}), json!(finish)));
         if usage {
-            events.push(chunk(json!([]), json!({ "prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12 })));
+            events.push(chunk(
+                json!([]),
+                json!({ "prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12 }),
+            ));
         }
         events.push("data: [DONE]\n\n".to_owned());
         events
     }
 
     fn message_events(&self, model: &str) -> Vec<String> {
-        let event = |data: Value| format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap_or_default());
-        let mut events = vec![event(json!({ "type": "message_start", "message": { "id": "msg_1", "type": "message",
+        let event =
+            |data: Value| format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap_or_default());
+        let mut events =
+            vec![event(json!({ "type": "message_start", "message": { "id": "msg_1", "type": "message",
             "role": "assistant", "model": model, "content": [], "stop_reason": null, "stop_sequence": null,
             "usage": { "input_tokens": 7, "output_tokens": 1 } } }))];
         let (block, deltas, stop): (Value, Vec<Value>, &str) = match &self.tool {
@@ -308,11 +325,15 @@ impl Said {
         events.push(event(json!({ "type": "content_block_start", "index": 0, "content_block": block })));
         events.push(event(json!({ "type": "ping" })));
         events.extend(
-            deltas.into_iter().map(|delta| event(json!({ "type": "content_block_delta", "index": 0, "delta": delta }))),
+            deltas
+                .into_iter()
+                .map(|delta| event(json!({ "type": "content_block_delta", "index": 0, "delta": delta }))),
         );
         events.push(event(json!({ "type": "content_block_stop", "index": 0 })));
-        events.push(event(json!({ "type": "message_delta", "delta": { "stop_reason": stop, "stop_sequence": null },
-            "usage": { "output_tokens": 5 } })));
+        events.push(event(
+            json!({ "type": "message_delta", "delta": { "stop_reason": stop, "stop_sequence": null },
+            "usage": { "output_tokens": 5 } }),
+        ));
         events.push(event(json!({ "type": "message_stop" })));
         events
     }
