@@ -15,3 +15,5 @@ pub mod observe;
 
 pub mod mock;
 pub mod snapshot;
+
+pub mod proxy;

@@ -3,9 +3,28 @@
 //! The only reader of configuration files, secret files and the environment.
 
 mod checked;
+mod environment;
+mod errors;
+mod load;
+mod watch;
+
+mod check;
+mod json;
+mod keys;
+mod quantity;
+mod read;
+mod secrets;
+mod shape;
+
+#[cfg(test)]
+mod tests;
 
 pub use checked::{
     Admin, Admitted, AnswerHeaders, AttributeKind, AttributeSpec, BaseUrl, Client, Config, ContextSpec,
     Limits, MockModel, Model, OwnedAttribute, Price, Prompt, Provider, ProviderKind, Reply, ReplyContent,
     Role, Route, Server, Slot, Source, Target, Timeouts, Token,
 };
+pub use environment::{Environment, ProcessEnvironment};
+pub use errors::{Errors, Fault, Position};
+pub use load::{load, parse};
+pub use watch::{Watch, WatchError, spawn as watch};

@@ -3,8 +3,9 @@
 //! Serves `dimmer check`. Works on intervals of buckets, so what it says of one ring is exact; must never sample.
 
 use std::ops::Range;
+use std::slice;
 
-use crate::flags::{BUCKETS, By, Condition, Flag, Rule, Serve};
+use crate::flags::{BUCKETS, By, Condition, Flag, Rule, Serve, Slice};
 use crate::units::Percent;
 
 /// What one rule gets of the callers that reach it: those who have every key, for whom its own `when` holds, and of the
@@ -15,8 +16,8 @@ pub struct RuleShare {
     pub alone: u32,
     /// How many of them the rules above leave to it that cut the same ring: same `by`, same salt. Exact.
     pub left: u32,
-    /// Which part of the callers the rules above let through that cut other rings, 0 to 1. Rings are independent of each
-    /// other, so this is what to expect of many callers.
+    /// Which part of the callers the rules above let through that cut other rings, 0 to 1; 0 below a rule that takes
+    /// everybody. Rings are independent of each other, so this is what to expect of many callers.
     pub passed: f64,
     /// Whether it can take anybody at all.
     pub takes: Takes,
@@ -127,14 +128,13 @@ fn needs_key(rule: &Rule) -> bool {
 
 /// The buckets that a rule covers by itself, sorted and disjoint.
 fn covered(rule: &Rule) -> Vec<Range<u32>> {
-    let ranges: Vec<_> = match &rule.serve {
-        Serve::One { percent, .. } => vec![0..percent.ppm()],
-        Serve::Split { slices, percent } => slices
-            .iter()
-            .map(|slice| slice.start..slice.start.saturating_add(slice.covered(*percent)))
-            .collect(),
-    };
-    union(&ranges, &[])
+    match &rule.serve {
+        Serve::One { percent, .. } => union(slice::from_ref(&(0..percent.ppm())), &[]),
+        Serve::Split { slices, percent } => {
+            let end = |slot: &Slice| slot.start.saturating_add(slot.covered(*percent));
+            union(&slices.iter().map(|slot| slot.start..end(slot)).collect::<Vec<_>>(), &[])
+        }
+    }
 }
 
 fn buckets_in(disjoint: &[Range<u32>]) -> u32 {

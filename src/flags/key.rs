@@ -45,8 +45,7 @@ fn bucket_of_number(seed: u64, number: f64) -> u32 {
 /// Every whole number up to here has an exact `i64` and is most of what people bucket by; the short way is for them.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// A sign, `0.`, and the 1074 places of the smallest number cut to what reads back, or 309 digits: 327 bytes at most in
-/// practice. 400 leaves room without weighing anything.
+/// The longest decimal texts are a sign, `0.` and 324 places: 327 bytes. The rest is room to spare, on the stack.
 const DECIMAL_LEN_MAX: usize = 400;
 
 /// Decimal text on the stack.

@@ -71,6 +71,12 @@ impl Snapshot {
                 .map(|client| (key_digest(client.key.reveal()), Arc::clone(client)))
                 .collect(),
             context_headers: context_headers(&config),
+            attribute_names: config
+                .context
+                .attributes
+                .iter()
+                .map(|attribute| attribute.name.clone())
+                .collect(),
             needs_conversation: looks_at(&config, Attribute::Conversation, Some(&By::Conversation))
                 || config
                     .prompts

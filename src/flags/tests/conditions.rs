@@ -29,14 +29,17 @@ fn not(inner: Operator) -> Operator {
     Operator::Not(Box::new(inner))
 }
 
+fn test(attribute: Attribute, operator: Operator) -> Condition {
+    Condition::Test(Test { attribute, operator })
+}
+
 /// Checks the operator, and that its negation is the opposite, whatever the value.
 fn check(value: Option<AttributeValue<'_>>, operator: Operator, holds: bool) {
     let shown = format!("{operator:?} of {value:?}");
     let custom = [MISSING, value];
     let context = with_attributes(&custom);
-    let test = |operator| Condition::Test(Test { attribute: Attribute::Custom(1), operator });
-    assert_eq!(test(operator.clone()).holds(&context), holds, "{shown}");
-    assert_eq!(test(not(operator)).holds(&context), !holds, "not {shown}");
+    assert_eq!(test(Attribute::Custom(1), operator.clone()).holds(&context), holds, "{shown}");
+    assert_eq!(test(Attribute::Custom(1), not(operator)).holds(&context), !holds, "not {shown}");
 }
 
 #[test]
@@ -202,7 +205,7 @@ fn negations_nest() {
 
 #[test]
 fn an_undeclared_attribute_is_missing() {
-    let exists = Condition::Test(Test { attribute: Attribute::Custom(7), operator: Operator::Exists(true) });
+    let exists = test(Attribute::Custom(7), Operator::Exists(true));
     assert!(!exists.holds(&with_attributes(&[text("x")])));
 }
 
@@ -213,9 +216,8 @@ fn lists() {
         let shown = format!("{operator:?} of {tools:?}");
         let owned = tools.map(|names| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
         let context = Context { request_tools: owned.as_deref(), ..Context::default() };
-        let test = |operator| Condition::Test(Test { attribute: Attribute::RequestTools, operator });
-        assert_eq!(test(operator.clone()).holds(&context), holds, "{shown}");
-        assert_eq!(test(not(operator)).holds(&context), !holds, "not {shown}");
+        assert_eq!(test(Attribute::RequestTools, operator.clone()).holds(&context), holds, "{shown}");
+        assert_eq!(test(Attribute::RequestTools, not(operator)).holds(&context), !holds, "not {shown}");
     };
     let both: Option<&[&str]> = Some(&["search", "shell"]);
     check(both, equals("shell"), true);
@@ -252,9 +254,7 @@ fn built_in_attributes() {
         request_tools: None,
         custom: &[],
     };
-    let holds = |context: &Context<'_>, attribute, operator| {
-        Condition::Test(Test { attribute, operator }).holds(context)
-    };
+    let holds = |of: &Context<'_>, attribute, operator| test(attribute, operator).holds(of);
     for (attribute, value) in [
         (Attribute::TargetingKey, "u"),
         (Attribute::Conversation, "c"),

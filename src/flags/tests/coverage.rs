@@ -124,7 +124,8 @@ proptest! {
         for (place, share) in shares.iter().enumerate() {
             let reaches = |bucket: &u32| !rules[..place].iter().filter(always).any(|above| takes(above, *bucket));
             let buckets = || (0..ALL).step_by(STEP as usize).filter(|&bucket| takes(&rules[place], bucket));
-            let everybody = rules[..place].iter().filter(always).any(|above| matches!(above.serve, Serve::One { .. }) && takes(above, ALL - 1));
+            let takes_all = |above: &Rule| matches!(above.serve, Serve::One { .. }) && takes(above, ALL - 1);
+            let everybody = rules[..place].iter().filter(always).any(takes_all);
             prop_assert_eq!(share.alone, buckets().count() as u32 * STEP);
             prop_assert_eq!(share.left, buckets().filter(reaches).count() as u32 * STEP);
             prop_assert_eq!(share.passed, if everybody { 0.0 } else { 1.0 });

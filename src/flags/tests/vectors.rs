@@ -33,12 +33,12 @@ fn every_published_bucket_is_right() {
         assert_eq!(format!("{:016x}", xxh3_64_with_seed(key.as_bytes(), salt_seed(&salt))), hash, "{row:?}");
         assert_eq!(bucket(salt_seed(&salt), &key).to_string(), expected, "{row:?}");
 
-        let ppm = (lowest.parse::<f64>().expect("a percentage") * 10_000.0).round() as u32;
+        let first = (lowest.parse::<f64>().expect("a percentage") * 10_000.0).round() as u32;
         let serves_at = |ppm| {
             let rule = Rule { seed: salt_seed(&salt), ..rule(one(A, ppm)) };
             evaluate(&flag([rule]), &user(&key), &FlagState::default()).variant
         };
-        assert_eq!((serves_at(ppm - 1), serves_at(ppm)), (DEFAULT, A), "{row:?}");
+        assert_eq!((serves_at(first - 1), serves_at(first)), (DEFAULT, A), "{row:?}");
     }
 }
 

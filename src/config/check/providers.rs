@@ -1,0 +1,229 @@
+//! `[providers]` and `[models]`: who serves, and what.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::check::server::secret;
+use crate::config::check::{Room, check_name, resolve};
+use crate::config::read::{At, Table};
+use crate::config::{BaseUrl, MockModel, Model, Price, Provider, ProviderKind, Timeouts, json, quantity};
+use crate::names::{ModelName, ProviderName};
+use crate::units::PicoUsd;
+use crate::wire::Fit;
+
+/// Reads `[providers]`.
+pub(super) fn providers(root: &Table<'_>) -> Vec<Arc<Provider>> {
+    let mut providers = Vec::new();
+    for (name, table) in root.named("providers") {
+        check_name(&table, &name, "");
+        let kind = match table.text("dialect").map(|at| at.value) {
+            Some("openai") => ProviderKind::OpenAi,
+            Some("anthropic") => ProviderKind::Anthropic,
+            _ => ProviderKind::Mock,
+        };
+        let simulated = kind == ProviderKind::Mock;
+        warn_of_idle_keys(&table, simulated);
+        providers.push(Arc::new(Provider {
+            name: ProviderName::from(name.value),
+            kind,
+            base_url: base_url(&table, kind),
+            // A simulated provider needs no key, so that a file whose keys are not at hand yet can be tried out.
+            api_key: if simulated { None } else { secret(&table, "api_key") },
+            forward_client_key: !simulated && table.boolean("forward_client_key").unwrap_or(false),
+            timeouts: timeouts(&table.table("timeouts")),
+            seed: table.whole("seed").unwrap_or(1),
+        }));
+    }
+    if providers.is_empty() && root.has("providers") {
+        root.error_at(
+            "providers",
+            &root.table("providers").span,
+            "there are none: write [providers.NAME] with its dialect",
+        );
+    }
+    providers
+}
+
+fn warn_of_idle_keys(table: &Table<'_>, simulated: bool) {
+    let (idle, why): (&[&str], _) = if simulated {
+        (&["base_url", "api_key", "forward_client_key"], "the provider is simulated")
+    } else {
+        (&["seed"], "the provider is not simulated")
+    };
+    for key in idle {
+        if let Some(at) = table.written(key) {
+            table.warn(&at.span, &format!("{key} does nothing: {why}"));
+        }
+    }
+}
+
+fn base_url(table: &Table<'_>, kind: ProviderKind) -> Option<BaseUrl> {
+    let public = match kind {
+        ProviderKind::OpenAi => "https://api.openai.com/v1",
+        ProviderKind::Anthropic => "https://api.anthropic.com",
+        ProviderKind::Mock => return None,
+    };
+    let written = table.text("base_url").map_or(public, |at| at.value);
+    quantity::base_url(written).ok()
+}
+
+fn timeouts(table: &Table<'_>) -> Timeouts {
+    let first_byte = table.table("first_byte");
+    Timeouts {
+        connect: table.limit("connect"),
+        first_byte_stream: first_byte.limit("stream"),
+        first_byte_whole: first_byte.limit("whole"),
+        idle: table.limit("idle"),
+        total: table.limit("total"),
+    }
+}
+
+/// Reads `[models]`.
+pub(super) fn models(root: &Table<'_>, providers: &[Arc<Provider>]) -> Vec<Arc<Model>> {
+    let room = Room::new(root, "providers", "provider", |provider: &Provider| provider.name.as_str());
+    let mut models = Vec::new();
+    for (name, table) in root.named("models") {
+        check_name(&table, &name, "/:@+");
+        check_not_reserved(&table, &name);
+        let provider =
+            table.text("provider").and_then(|at| resolve(&table, "provider", &at, providers, &room));
+        let price = price(&table);
+        let fit = fit(&table.table("fit"));
+        let mock = mock(&table, provider.as_deref());
+        let upstream_model = table.text("upstream_model").map_or(name.value, |at| at.value).to_owned();
+        let Some(provider) = provider else { continue };
+        models.push(Arc::new(Model {
+            name: ModelName::from(name.value),
+            provider,
+            upstream_json: bytes::Bytes::from(serde_json::Value::from(upstream_model.as_str()).to_string()),
+            upstream_model,
+            also: table.texts("also").into_iter().map(|at| at.value.to_owned()).collect(),
+            price,
+            fit,
+            mock,
+        }));
+    }
+    check_also(root);
+    models
+}
+
+/// `as_sent` is what flags call the request's own value.
+pub(super) fn check_not_reserved(table: &Table<'_>, name: &At<&str>) {
+    if name.value == "as_sent" {
+        table.error(&name.span, "this name is reserved for the request's own value: choose another");
+    }
+}
+
+/// A name that is known by two models would be killed or priced as either.
+fn check_also(root: &Table<'_>) {
+    let tables = root.named("models");
+    let mut owners: HashMap<&str, &str> = tables.iter().map(|(name, _)| (name.value, name.value)).collect();
+    for (name, table) in &tables {
+        for at in table.texts("also") {
+            let owner = *owners.entry(at.value).or_insert(name.value);
+            if owner != name.value {
+                table.error_at(
+                    "also",
+                    &at.span,
+                    &format!("{:?} is a name of model {owner:?} already", at.value),
+                );
+            }
+        }
+    }
+}
+
+fn price(table: &Table<'_>) -> Option<Price> {
+    table.written("price")?;
+    let inside = table.table("price");
+    let per_token = |key: &str| {
+        let usd = inside.number(key)?;
+        let price = PicoUsd::per_token(usd);
+        if price.is_none() {
+            let span = inside.written(key).map(|at| at.span).unwrap_or_default();
+            inside.error_at(key, &span, "is more than any model costs: write USD per million tokens");
+        }
+        price
+    };
+    let input = per_token("input");
+    let cached_input = per_token("cached_input");
+    let output = per_token("output");
+    Some(Price { input: input?, cached_input: cached_input.or(input)?, output: output? })
+}
+
+fn fit(table: &Table<'_>) -> Fit {
+    let texts = |key| table.texts(key).into_iter().map(|at| at.value.to_owned()).collect();
+    let renames = table.table("rename").entries().into_iter();
+    let sets = table.table("set").entries().into_iter();
+    let fit = Fit {
+        drop: texts("drop"),
+        rename: renames
+            .filter_map(|(from, to)| Some((from.value.to_owned(), to.value.as_str()?.to_owned())))
+            .collect(),
+        set: sets.map(|(name, value)| (name.value.to_owned(), json::text(value.value))).collect(),
+        cap_max_tokens: table.whole("cap_max_tokens"),
+    };
+    check_fit(table, &fit);
+    fit
+}
+
+/// Members that dimmer itself writes cannot be fitted, and one member has one fate.
+fn check_fit(table: &Table<'_>, fit: &Fit) {
+    let renamed = fit.rename.iter().map(|(from, _)| from);
+    let touched = fit.drop.iter().chain(renamed).chain(fit.set.iter().map(|(name, _)| name));
+    let mut seen: Vec<&str> = Vec::new();
+    for member in touched {
+        if ["model", "messages", "stream", "system"].contains(&member.as_str()) {
+            table.error(
+                &table.span,
+                &format!("the member {member:?} is what the request is about: it cannot be fitted"),
+            );
+        }
+        if seen.contains(&member.as_str()) {
+            table.error(
+                &table.span,
+                &format!("the member {member:?} is named twice: dropped, renamed or set, but one of them"),
+            );
+        }
+        seen.push(member);
+    }
+    for (from, to) in &fit.rename {
+        if from == to {
+            table.error(&table.span, &format!("rename: {from:?} is renamed to itself"));
+        }
+    }
+}
+
+fn mock(table: &Table<'_>, provider: Option<&Provider>) -> Option<MockModel> {
+    let inside = table.table("mock");
+    let duration = |key| inside.duration(key).unwrap_or(Duration::ZERO);
+    let share = |key| inside.share(key).unwrap_or(0.0);
+    let model = MockModel {
+        words: inside.number("words").unwrap_or(1.0),
+        first_token: duration("first_token"),
+        per_token: duration("per_token"),
+        errors: share("errors"),
+        rate_limited: share("rate_limited"),
+        cuts: share("cuts"),
+        refusals: share("refusals"),
+        malformed: share("malformed"),
+    };
+    if model.words > WORDS_MAX {
+        let span = inside.written("words").map(|at| at.span).unwrap_or_default();
+        inside.error_at("words", &span, &format!("write {WORDS_MAX} or less"));
+    }
+    if model.errors + model.rate_limited > 1.0 {
+        inside.error(&inside.span, "errors and rate_limited are more than 100% together");
+    }
+    if provider?.kind == ProviderKind::Mock {
+        return Some(model);
+    }
+    if let (Some(at), Some(provider)) = (table.written("mock"), provider) {
+        let message = format!("mock does nothing: provider {:?} is not simulated", provider.name);
+        table.warn(&at.span, &message);
+    }
+    None
+}
+
+/// Longer answers than any model gives only fill memory.
+const WORDS_MAX: f64 = 1_000_000.0;

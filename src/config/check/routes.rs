@@ -1,0 +1,327 @@
+//! `[routes]`: one feature of one app each, what decides on it, and who serves it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use toml::de::DeValue;
+
+use crate::config::check::flags::Drafted;
+use crate::config::check::slots::{SlotKind, Targets};
+use crate::config::check::{Room, check_name, declared, resolve};
+use crate::config::quantity::did_you_mean;
+use crate::config::read::{At, Span, Table};
+use crate::config::{Admitted, Model, Prompt, Provider, Reply, Route, Slot, Target};
+use crate::flags::Value;
+use crate::names::RouteName;
+use crate::wire::{Dialect, PromptMode};
+
+/// What all routes of a file are read with.
+struct Reading<'r, 'd> {
+    root: &'r Table<'d>,
+    providers: &'r [Arc<Provider>],
+    targets: &'r Targets<'r>,
+    flags: &'r [Drafted<'d>],
+}
+
+/// Reads `[routes]`.
+pub(super) fn routes(
+    root: &Table<'_>,
+    providers: &[Arc<Provider>],
+    targets: &Targets<'_>,
+    flags: &[Drafted<'_>],
+) -> Vec<Arc<Route>> {
+    let reading = Reading { root, providers, targets, flags };
+    let tables = root.named("routes");
+    if tables.is_empty() && root.has("routes") {
+        let span = root.table("routes").span;
+        root.error_at("routes", &span, "there are none: write [routes.default], which takes every request");
+    }
+    let routes = tables.iter().map(|(name, table)| Arc::new(reading.route(name, table))).collect();
+    check_paths(&tables);
+    check_aliases(root, &tables);
+    routes
+}
+
+impl<'d> Reading<'_, 'd> {
+    fn route(&self, name: &At<&str>, table: &Table<'d>) -> Route {
+        check_name(table, name, "");
+        let (providers, dialect) = self.providers(table);
+        let route = Route {
+            name: RouteName::from(name.value),
+            path: table.text("path").map(|at| at.value.trim_end_matches('/').to_owned()),
+            aliases: table.texts("aliases").into_iter().map(|at| at.value.to_owned()).collect(),
+            enabled: self.enabled(table),
+            model: self.model(table),
+            system_prompt: self.system_prompt(table),
+            prompt_mode: prompt_mode(table),
+            models: self.admitted(table),
+            providers,
+            fallback: self.fallback(table),
+        };
+        if let Some(dialect) = dialect {
+            self.check_dialect(table, &route, dialect);
+        }
+        if !table.texts("aliases").is_empty() && !table.has("model") {
+            let span = table.written("aliases").map(|at| at.span).unwrap_or_default();
+            table.error_at("aliases", &span, "an alias is no model, so the route must say which: write model = \"…\" or model.flag = \"…\"");
+        }
+        route
+    }
+
+    /// The providers of a route, and the one dialect that they speak if the file says who they are.
+    fn providers(&self, table: &Table<'_>) -> (Vec<Arc<Provider>>, Option<Dialect>) {
+        let room =
+            Room::new(self.root, "providers", "provider", |provider: &Provider| provider.name.as_str());
+        if !table.has("provider") {
+            return (self.providers_by_dialect(table), None);
+        }
+        let written = table.texts("provider");
+        if written.is_empty() {
+            let span = table.written("provider").map(|at| at.span).unwrap_or_default();
+            table.error_at("provider", &span, "the list is empty: name a provider, or take the line out");
+        }
+        let resolved = |at: &At<&str>| resolve(table, "provider", at, self.providers, &room);
+        let providers: Vec<Arc<Provider>> = written.iter().filter_map(resolved).collect();
+        let speaks = |dialect| providers.iter().any(|provider| provider.kind.speaks(dialect));
+        let dialect = match (speaks(Dialect::OpenAi), speaks(Dialect::Anthropic)) {
+            (true, false) => Some(Dialect::OpenAi),
+            (false, true) => Some(Dialect::Anthropic),
+            _ => None,
+        };
+        (providers, dialect)
+    }
+
+    /// Without a `provider` line: per dialect the only provider that speaks it.
+    fn providers_by_dialect(&self, table: &Table<'_>) -> Vec<Arc<Provider>> {
+        let mut chosen: Vec<Arc<Provider>> = Vec::new();
+        for dialect in [Dialect::OpenAi, Dialect::Anthropic] {
+            let candidates: Vec<_> = self.providers.iter().filter(|one| one.kind.speaks(dialect)).collect();
+            if let [first, _, ..] = candidates.as_slice() {
+                let names: Vec<String> = candidates.iter().map(|one| format!("{:?}", one.name)).collect();
+                let message = format!(
+                    "several providers speak {} ({}), so the route must say which: write provider = {:?}",
+                    dialect.as_str(),
+                    names.join(", "),
+                    first.name
+                );
+                table.error(&table.span, &message);
+                return chosen;
+            }
+            let new = candidates.into_iter().filter(|one| chosen.iter().all(|other| other.name != one.name));
+            let new: Vec<_> = new.map(Arc::clone).collect();
+            chosen.extend(new);
+        }
+        chosen
+    }
+
+    fn flag(&self, table: &Table<'_>, kind: SlotKind) -> Option<&Drafted<'d>> {
+        let slot = table.table(kind.key());
+        let Some(at) = slot.text("flag") else {
+            if slot.entries.is_some() && !slot.has("flag") {
+                let key = kind.key();
+                slot.error(&slot.span, &format!("says not which flag: write {key}.flag = \"…\""));
+            }
+            return None;
+        };
+        let found = self.flags.iter().find(|one| one.flag.key.as_str() == at.value);
+        if found.is_none() {
+            let suggestion = did_you_mean(at.value, self.flags.iter().map(|one| one.flag.key.as_str()));
+            slot.error_at("flag", &at.span, &format!("{:?} is no flag{suggestion}", at.value));
+        }
+        found
+    }
+
+    fn enabled(&self, table: &Table<'_>) -> Slot<bool> {
+        if let Some(DeValue::Boolean(fixed)) = table.written("enabled").map(|at| at.value) {
+            return Slot::Fixed(*fixed);
+        }
+        flag_slot(self.flag(table, SlotKind::Enabled), serde_json::Value::as_bool)
+    }
+
+    fn model(&self, table: &Table<'_>) -> Slot<Target> {
+        let Some(DeValue::String(name)) = table.written("model").map(|at| at.value) else {
+            return flag_slot(self.flag(table, SlotKind::Model), |json| self.targets.target(json.as_str()?));
+        };
+        self.literal(table, SlotKind::Model, name, |name| self.targets.target(name))
+    }
+
+    fn system_prompt(&self, table: &Table<'_>) -> Slot<Arc<Prompt>> {
+        let Some(DeValue::String(name)) = table.written("system_prompt").map(|at| at.value) else {
+            return flag_slot(self.flag(table, SlotKind::SystemPrompt), |json| {
+                self.targets.prompt(json.as_str()?)
+            });
+        };
+        self.literal(table, SlotKind::SystemPrompt, name, |name| self.targets.prompt(name))
+    }
+
+    fn literal<T>(
+        &self,
+        table: &Table<'_>,
+        kind: SlotKind,
+        name: &str,
+        find: impl Fn(&str) -> Option<T>,
+    ) -> Slot<T> {
+        let value = Value::Json(serde_json::Value::from(name));
+        if name != "as_sent"
+            && let Some(why) = kind.refuses(&value, self.root)
+        {
+            let span = table.written(kind.key()).map(|at| at.span).unwrap_or_default();
+            table.error(&span, &format!("{} is {name:?}, {why}", kind.key()));
+        }
+        find(name).map_or(Slot::AsSent, Slot::Fixed)
+    }
+
+    fn admitted(&self, table: &Table<'_>) -> Admitted {
+        let room = Room::new(self.root, "models", "model", |model: &Model| model.name.as_str());
+        match table.value("models").map(|at| at.value) {
+            Some(DeValue::String(word)) if &**word == "declared" => Admitted::Declared,
+            Some(DeValue::Array(_)) => {
+                let named = table.texts("models");
+                let models =
+                    named.iter().filter_map(|at| resolve(table, "models", at, self.targets.models, &room));
+                Admitted::Only(models.collect())
+            }
+            _ => Admitted::Any,
+        }
+    }
+
+    fn fallback(&self, table: &Table<'_>) -> Vec<Arc<Reply>> {
+        let room = Room::new(self.root, "replies", "reply", |reply: &Reply| reply.name.as_str());
+        let models = declared(self.root, "models");
+        let mut replies = Vec::new();
+        for at in table.texts("fallback") {
+            if models.contains(&at.value) {
+                let message =
+                    format!("a model ({:?}) here is not built yet in this version: take it out", at.value);
+                table.error_at("fallback", &at.span, &message);
+                continue;
+            }
+            replies.extend(resolve(table, "fallback", &at, self.targets.replies, &room));
+        }
+        replies
+    }
+
+    /// A route whose providers speak one dialect only is called in that dialect: a model of the other could never answer.
+    fn check_dialect(&self, table: &Table<'_>, route: &Route, dialect: Dialect) {
+        let wrong = |model: &Model| !model.provider.kind.speaks(dialect);
+        let message = |model: &Model| {
+            format!(
+                "model {:?} is served by {:?}, which does not speak {}, the one dialect of this route's `provider`: add a provider that does, or take the model out",
+                model.name,
+                model.provider.name,
+                dialect.as_str()
+            )
+        };
+        match &route.model {
+            Slot::Fixed(Target::Model(model)) if wrong(model) => {
+                let span = table.written("model").map(|at| at.span).unwrap_or_default();
+                table.error(&span, &message(model));
+            }
+            Slot::Flag { flag, values } => {
+                let Some(drafted) = self.flags.iter().find(|one| one.flag.key == flag.key) else { return };
+                for used in &drafted.uses {
+                    let value = values.get(usize::from(used.variant.0));
+                    if let Some(Some(Target::Model(model))) = value
+                        && wrong(model)
+                    {
+                        table.error(
+                            &used.span,
+                            &format!("flag {:?}: {}: {}", flag.key, used.said, message(model)),
+                        );
+                    }
+                }
+            }
+            _ => {}
+        }
+        if let Admitted::Only(models) = &route.models {
+            let span = table.written("models").map(|at| at.span).unwrap_or_default();
+            for model in models.iter().filter(|model| wrong(model)) {
+                table.error_at("models", &span, &message(model));
+            }
+        }
+    }
+}
+
+/// A slot that a flag decides. Values that do not fit were reported where the flag says them.
+fn flag_slot<T>(drafted: Option<&Drafted<'_>>, read: impl Fn(&serde_json::Value) -> Option<T>) -> Slot<T> {
+    let Some(drafted) = drafted else { return Slot::AsSent };
+    let values = drafted.flag.variants.iter().map(|variant| match &variant.value {
+        Value::AsSent => None,
+        Value::Json(json) => read(json),
+    });
+    Slot::Flag { flag: Arc::clone(&drafted.flag), values: values.collect() }
+}
+
+fn prompt_mode(table: &Table<'_>) -> PromptMode {
+    match table.table("system_prompt").text("mode").map(|at| at.value) {
+        Some("prepend") => PromptMode::Prepend,
+        Some("append") => PromptMode::Append,
+        Some("if_absent") => PromptMode::IfAbsent,
+        _ => PromptMode::Replace,
+    }
+}
+
+fn check_paths(tables: &[(At<&str>, Table<'_>)]) {
+    let mut owners: HashMap<&str, &str> = HashMap::new();
+    for (name, table) in tables {
+        let Some(at) = table.text("path") else { continue };
+        if let Err(message) = path(at.value) {
+            table.error_at("path", &at.span, &message);
+        } else if let Some(owner) = owners.insert(at.value.trim_end_matches('/'), name.value) {
+            table.error_at("path", &at.span, &format!("route {owner:?} has it already: choose another"));
+        }
+    }
+}
+
+/// A path that requests can start with.
+fn path(text: &str) -> Result<(), String> {
+    let trimmed = text.trim_end_matches('/');
+    let Some(rest) = trimmed.strip_prefix('/') else {
+        let remedy = if trimmed.is_empty() {
+            "call the route `default` instead"
+        } else {
+            "write it with a / before it"
+        };
+        return Err(format!("{text:?} is no path: {remedy}"));
+    };
+    let unreserved = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    for segment in rest.split('/') {
+        if segment.is_empty() || segment == "." || segment == ".." || !segment.chars().all(unreserved) {
+            return Err(format!(
+                "{text:?} is no path: write segments of A-Z a-z 0-9 - . _ ~, such as \"/assistant\""
+            ));
+        }
+    }
+    let first = rest.split('/').next().unwrap_or_default();
+    if ["dimmer", "ofrep"].contains(&first) {
+        return Err(format!("/{first} belongs to dimmer itself: choose another"));
+    }
+    if let Some(base) = trimmed.strip_suffix("/v1") {
+        let remedy = if base.is_empty() {
+            "call the route `default` instead".to_owned()
+        } else {
+            format!("write {base:?}")
+        };
+        return Err(format!("/v1 comes after the route's path by itself: {remedy}"));
+    }
+    Ok(())
+}
+
+fn check_aliases(root: &Table<'_>, tables: &[(At<&str>, Table<'_>)]) {
+    let mut owners: HashMap<&str, String> = HashMap::new();
+    for (name, table) in root.named("models") {
+        let also = table.texts("also").into_iter().map(|at| at.value);
+        owners.extend(also.chain([name.value]).map(|known| (known, format!("model {:?}", name.value))));
+    }
+    for (name, table) in tables {
+        for at in table.texts("aliases") {
+            let span: &Span = &at.span;
+            match owners.get(at.value) {
+                Some(owner) => {
+                    table.error_at("aliases", span, &format!("{:?} means {owner} already", at.value))
+                }
+                None => drop(owners.insert(at.value, format!("route {:?}", name.value))),
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A file, or a text, to a checked configuration: read, parse, shape, check. All errors of the stage that fails come at once.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use crate::config::check::check;
+use crate::config::errors::Position;
+use crate::config::keys;
+use crate::config::read::{Loading, Table};
+use crate::config::shape::check_table;
+use crate::config::{Config, Environment, Errors};
+
+/// A larger file is a mistake; a list of customers belongs into a file of its own.
+const CONFIG_BYTES_MAX: u64 = 16 << 20;
+
+/// Reads and checks a file. Paths inside are relative to it.
+pub fn load(path: &Path, env: &dyn Environment) -> Result<Config, Errors> {
+    let name = path.display().to_string();
+    let whole_file = |message: String| Errors::whole_file(&name, message);
+    let metadata = std::fs::metadata(path).map_err(|error| whole_file(format!("cannot be read: {error}")))?;
+    if metadata.len() > CONFIG_BYTES_MAX {
+        return Err(whole_file(format!(
+            "has {} bytes, more than a configuration has (16 MiB)",
+            metadata.len()
+        )));
+    }
+    let bytes = std::fs::read(path).map_err(|error| whole_file(format!("cannot be read: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let line =
+            error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|b| **b == b'\n').count()
+                + 1;
+        whole_file(format!("is not UTF-8: line {line} has other bytes"))
+    })?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parse(&text, &name, parent.unwrap_or(Path::new(".")), env)
+}
+
+/// Checks a text. `name_for_messages` stands before each error; `base_dir` is what paths inside are relative to.
+pub fn parse(
+    text: &str,
+    name_for_messages: &str,
+    base_dir: &Path,
+    env: &dyn Environment,
+) -> Result<Config, Errors> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (tree, faults) = DeTable::parse_recoverable(text);
+    if !faults.is_empty() {
+        let found = faults.iter().map(|fault| {
+            let span = fault.span().unwrap_or_else(|| end_of(text));
+            (span, format!("not TOML: {}", fault.message().lines().collect::<Vec<_>>().join(", ")))
+        });
+        return Err(Errors::at_spans(name_for_messages, text, found.collect()));
+    }
+    let loading = Loading {
+        text,
+        base_dir,
+        env,
+        errors: RefCell::default(),
+        warnings: RefCell::default(),
+        watched: RefCell::default(),
+        #[cfg(test)]
+        asked: RefCell::default(),
+    };
+    finish(&loading, tree.get_ref(), name_for_messages)
+}
+
+fn finish<'d>(loading: &'d Loading<'d>, tree: &'d DeTable<'d>, file: &str) -> Result<Config, Errors> {
+    let root = Table {
+        loading,
+        entries: Some(tree),
+        node: keys::root(),
+        span: end_of(loading.text),
+        place: String::new(),
+    };
+    check_table(loading, tree, root.node, &root.span, "");
+    let mut config = check(&root);
+    let errors = loading.errors.take();
+    if !errors.is_empty() {
+        return Err(Errors::at_spans(file, loading.text, errors));
+    }
+    let mut warnings = loading.warnings.take();
+    warnings.sort_by_key(|(span, _)| span.start);
+    let lines = warnings.into_iter().map(|(span, message)| {
+        let at = Position::of(loading.text, &span);
+        format!("{file}:{}:{}: {message}", at.line, at.column)
+    });
+    config.warnings = lines.collect();
+    config.watched = unique(loading.watched.take());
+    Ok(config)
+}
+
+fn unique(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+/// Where something is missing that belongs nowhere else.
+fn end_of(text: &str) -> std::ops::Range<usize> {
+    let end = text.trim_end().len();
+    end..end
+}
