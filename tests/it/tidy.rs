@@ -77,7 +77,7 @@ fn imports_go_down_only() {
                 continue;
             }
             let line = source.place(path.line);
-            if band_of(target).is_some_and(|other| other > band) {
+            if band(target).is_some_and(|other| other > band) {
                 wrong.push(format!(
                     "{line}: {} (band {band}) imports {target}, which stands higher",
                     source.room
@@ -117,7 +117,7 @@ fn only_the_proxy_calls_its_stages() {
                     "{line}: only src/proxy/mod.rs calls stages; of {stage} only its types may be named"
                 ));
             } else if let Some(own) =
-                own_stage.as_deref().and_then(|own| STAGES.iter().position(|stage| *stage == own))
+                own_stage.as_deref().and_then(|own| STAGES.iter().position(|known| *known == own))
                 && rank > own
             {
                 wrong.push(format!(
@@ -265,7 +265,7 @@ fn the_readme_of_src_lists_every_room() {
     wrong.extend(
         there
             .iter()
-            .filter(|room| band_of(room).is_none())
+            .filter(|room| band(room).is_none())
             .map(|room| format!("tests/it/tidy.rs: give `{room}` a band in ROOMS")),
     );
     none(&wrong);
@@ -273,10 +273,6 @@ fn the_readme_of_src_lists_every_room() {
 
 fn band(room: &str) -> Option<u8> {
     ROOMS.iter().find(|(name, _)| *name == room).map(|(_, band)| *band)
-}
-
-fn band_of(room: &String) -> Option<u8> {
-    band(room)
 }
 
 /// The sources of `src/` without unit tests, which may import whatever they need.

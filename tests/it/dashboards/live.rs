@@ -120,8 +120,8 @@ impl Prometheus {
         let prometheus = Self { child, url: format!("http://{port}") };
         let end = Instant::now() + Duration::from_secs(30);
         while TcpStream::connect(port).is_err() {
-            let log = std::fs::read_to_string(directory.join("prometheus.log")).unwrap_or_default();
-            assert!(Instant::now() < end, "prometheus does not listen:\n{log}");
+            let said = std::fs::read_to_string(directory.join("prometheus.log")).unwrap_or_default();
+            assert!(Instant::now() < end, "prometheus does not listen:\n{said}");
             std::thread::yield_now();
         }
         prometheus

@@ -154,20 +154,14 @@ fn streamed(events: Vec<String>, model: &str, seen: Arc<Seen>) -> Response<Piece
     let (sender, receiver) = mpsc::channel(1);
     let model = model.to_owned();
     tokio::spawn(async move {
-        let breaks = model == "breaks";
-        let endless = model == "endless";
         let middle = events.len() / 2;
         for (place, event) in events.iter().enumerate() {
-            if breaks && place == middle {
+            if model == "breaks" && place == middle {
                 let _gone = sender.send(Err("reset by the test")).await;
                 return;
             }
-            while endless && place == middle {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                if sender.send(Ok(Bytes::from_static(b": still thinking\n\n"))).await.is_err() {
-                    seen.cancelled.fetch_add(1, Ordering::SeqCst);
-                    return;
-                }
+            if model == "endless" && place == middle {
+                think_for_ever(&sender).await;
             }
             let bytes = Bytes::from(event.clone());
             let half = bytes.len() / 2;
@@ -186,6 +180,13 @@ fn streamed(events: Vec<String>, model: &str, seen: Arc<Seen>) -> Response<Piece
         .header("request-id", "req_provider")
         .body(Pieces { receiver })
         .expect("a response")
+}
+
+/// Sends comments until nobody takes them any more.
+async fn think_for_ever(sender: &mpsc::Sender<Result<Bytes, &'static str>>) {
+    while sender.send(Ok(Bytes::from_static(b": still thinking\n\n"))).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 struct CountCancel<'a>(&'a Seen);

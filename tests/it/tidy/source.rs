@@ -129,28 +129,12 @@ fn follow(
     found: &mut Vec<CratePath>,
 ) -> usize {
     let mut line = line;
-    while tokens.get(at).is_some_and(|(_, token)| token == "::") {
+    while is(tokens, at, "::") {
         at += 1;
-        let Some((here, token)) = tokens.get(at) else { break };
+        let Some((here, word)) = tokens.get(at) else { break };
         line = *here;
-        match token.as_str() {
-            "{" => {
-                at += 1;
-                while tokens.get(at).is_some_and(|(_, token)| token != "}") {
-                    let (here, token) = &tokens[at];
-                    at += 1;
-                    if token == "as" {
-                        at += 1;
-                    } else if is_word(token) || token == "*" {
-                        let mut branch = path.clone();
-                        if token != "self" {
-                            branch.push(token.clone());
-                        }
-                        at = follow(tokens, at, *here, branch, found);
-                    }
-                }
-                return at + 1;
-            }
+        match word.as_str() {
+            "{" => return follow_group(tokens, at + 1, &path, found),
             "super" => {
                 path.pop();
             }
@@ -161,6 +145,32 @@ fn follow(
     }
     found.push(CratePath { line, segments: path });
     at
+}
+
+/// Follows each branch of `{a, b::c as d, self}` up to its closing brace.
+fn follow_group(
+    tokens: &[(usize, String)],
+    mut at: usize,
+    path: &[String],
+    found: &mut Vec<CratePath>,
+) -> usize {
+    while let Some((line, token)) = tokens.get(at).filter(|(_, token)| token != "}") {
+        at += 1;
+        if token == "as" {
+            at += 1;
+        } else if is_word(token) || token == "*" {
+            let mut branch = path.to_vec();
+            if token != "self" {
+                branch.push(token.clone());
+            }
+            at = follow(tokens, at, *line, branch, found);
+        }
+    }
+    at + 1
+}
+
+fn is(tokens: &[(usize, String)], at: usize, wanted: &str) -> bool {
+    tokens.get(at).is_some_and(|(_, token)| token == wanted)
 }
 
 fn is_word(token: &str) -> bool {
@@ -255,8 +265,7 @@ fn strip_tests(code: &str) -> (String, Vec<String>) {
     let mut rest = code;
     while let Some((before, after)) = rest.split_once(MARK) {
         out.push_str(before);
-        let end = item_end(after);
-        let item = &after[..end];
+        let (item, left) = after.split_at(item_end(after));
         let name =
             item.split_once("mod ").and_then(|(_, name)| name.split(|sign: char| !is_name(sign)).next());
         if item.ends_with(';')
@@ -265,7 +274,7 @@ fn strip_tests(code: &str) -> (String, Vec<String>) {
             names.push(name.to_owned());
         }
         out.extend(item.chars().filter(|sign| *sign == '\n'));
-        rest = &after[end..];
+        rest = left;
     }
     out.push_str(rest);
     (out, names)
