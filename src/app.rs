@@ -158,7 +158,11 @@ impl Started {
         Ok(workers)
     }
 
-    async fn control(self, drain: watch::Sender<bool>, workers: Vec<JoinHandle<()>>) -> Result<Ended, StartError> {
+    async fn control(
+        self,
+        drain: watch::Sender<bool>,
+        workers: Vec<JoinHandle<()>>,
+    ) -> Result<Ended, StartError> {
         let mut signals = Signals::new()?;
         let readiness = Arc::new(Readiness::default());
         readiness.set(true);

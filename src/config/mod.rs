@@ -6,7 +6,7 @@ mod checked;
 mod environment;
 mod errors;
 mod load;
-mod watch;
+pub mod watch;
 
 mod check;
 mod json;

@@ -101,7 +101,9 @@ impl Admin {
                 StatusCode::UNAUTHORIZED,
                 "send a token of admin.tokens: `Authorization: Bearer TOKEN`\n",
             );
-            refused.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+            refused
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
             return refused;
         }
         match path {

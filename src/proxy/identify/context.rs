@@ -183,7 +183,10 @@ pub(crate) fn bad_json(error: JsonError) -> ProxyError {
 /// A text as its declared type; no coercion beyond it.
 fn typed<'a>(kind: &AttributeKind, text: Cow<'a, str>) -> Option<Attribute<'a>> {
     match kind {
-        AttributeKind::Text | AttributeKind::Ordered(_) => Some(Attribute::Text(text)),
+        AttributeKind::Text => Some(Attribute::Text(text)),
+        AttributeKind::Ordered(order) => {
+            order.iter().any(|known| **known == *text).then_some(Attribute::Text(text))
+        }
         AttributeKind::Bool => match &*text {
             "true" => Some(Attribute::Bool(true)),
             "false" => Some(Attribute::Bool(false)),
