@@ -70,16 +70,16 @@ const FILE_LINES_MAX: usize = 600;
 fn imports_go_down_only() {
     let mut wrong = Vec::new();
     for source in sources() {
-        let Some(band) = band(&source.room) else { continue };
+        let Some(own) = band(&source.room) else { continue };
         for path in source.crate_paths() {
             let Some(target) = path.segments.first() else { continue };
             if *target == source.room {
                 continue;
             }
             let line = source.place(path.line);
-            if band(target).is_some_and(|other| other > band) {
+            if band(target).is_some_and(|other| other > own) {
                 wrong.push(format!(
-                    "{line}: {} (band {band}) imports {target}, which stands higher",
+                    "{line}: {} (band {own}) imports {target}, which stands higher",
                     source.room
                 ));
             }
