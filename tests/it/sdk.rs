@@ -130,9 +130,11 @@ api_key = "${PROVIDER_KEY}"
 [providers.wrong_openai]
 dialect = "openai"
 base_url = "PROVIDER_URL/v1"
+api_key = "${OTHER_KEY}"
 [providers.wrong_anthropic]
 dialect = "anthropic"
 base_url = "PROVIDER_URL"
+api_key = "${OTHER_KEY}"
 [providers.sim]
 dialect = "mock"
 
