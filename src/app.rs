@@ -15,8 +15,7 @@ use tokio::sync::{mpsc, watch};
 use crate::config;
 use crate::control::{Admin, LoadError, Loader, Readiness};
 use crate::observe::{GatewaySeries, Metrics};
-use crate::proxy::accept;
-use crate::proxy::{Gateway, Worker};
+use crate::proxy::{self, Gateway, Worker};
 use crate::snapshot::{Snapshot, Store};
 
 /// Why the gateway does not start.
@@ -188,7 +187,7 @@ fn work(gateway: Arc<Gateway>, listener: TcpListener) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
     let served = runtime.and_then(|runtime| {
         let worker = Worker::new(gateway);
-        runtime.block_on(accept::serve(worker, listener))
+        runtime.block_on(proxy::serve(worker, listener))
     });
     if let Err(error) = served {
         tracing::error!(%error, "a worker could not serve");

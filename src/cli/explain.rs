@@ -11,7 +11,7 @@ use crate::cli::{ConfigFile, complain, environment};
 use crate::config::{AttributeKind, AttributeSpec, load};
 use crate::flags::{AttributeValue, BUCKETS, Context, Evaluation, Flag, Reason, Rule, Serve, Value};
 use crate::observe::Metrics;
-use crate::proxy::decide::{Answerer, Decision, decide};
+use crate::proxy::{Answerer, Decision, decision};
 use crate::snapshot::{RoutePlan, Snapshot};
 use crate::units::Percent;
 use crate::wire::Endpoint;
@@ -120,8 +120,8 @@ fn explain(arguments: &Arguments) -> Result<Explanation, String> {
         request_tools: None,
         custom: &custom,
     };
-    let decision = decide(&snapshot, route, endpoint, &context).map_err(|error| error.to_string())?;
-    Ok(told(route, &decision, &context))
+    let decided = decision(&snapshot, route, endpoint, &context).map_err(|error| error.to_string())?;
+    Ok(told(route, &decided, &context))
 }
 
 fn attributes<'a>(

@@ -31,10 +31,6 @@ fn env() -> Fixed {
     ]))
 }
 
-fn parsed(text: &str) -> Result<Config, Errors> {
-    parse(text, "routes.toml", Path::new(env!("CARGO_MANIFEST_DIR")), &env())
-}
-
 #[test]
 fn the_file_of_the_repository_loads_without_warnings() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("routes.toml");

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::observe::Outcome;
-use crate::wire::ErrorCode;
+use crate::wire::{ErrorCode, JsonError};
 
 /// An error that the caller is told of.
 #[derive(Debug)]
@@ -72,6 +72,11 @@ impl ProxyError {
     fn new(code: ErrorCode, source: Source, phase: Phase, message: String) -> Self {
         let retry_after = code.retry_helps().then_some(DEFAULT_RETRY_AFTER);
         Self { code, source, phase, message, detail: None, param: None, retry_after }
+    }
+
+    /// A body that must be read is not what it should be. The reason quotes nothing of it.
+    pub(crate) fn bad_json(error: JsonError) -> Self {
+        Self::caller(ErrorCode::BadRequest, Phase::Body, format!("the request's body: {error}"))
     }
 
     /// Adds what only the log may see.

@@ -13,7 +13,7 @@ use crate::proxy::body::RequestBody;
 use crate::proxy::decide::{Answerer, Decision};
 use crate::proxy::error::{Phase, ProxyError};
 use crate::proxy::exchange::Exchange;
-use crate::proxy::identify::{Held, Identified, Streamed, Upload, bad_json};
+use crate::proxy::identify::{Held, Identified, Streamed, Upload};
 use crate::snapshot::ProviderPlan;
 use crate::wire::{Edits, Endpoint, ErrorCode, Frames, RequestView};
 
@@ -93,7 +93,7 @@ fn splice(exchange: &mut Exchange, body: &Bytes, view: &RequestView) -> Result<(
     let mut dropped = Vec::new();
     model(exchange, decision, body, view, &mut edits);
     if let Some((text, mode)) = &decision.prompt {
-        edits.system_prompt(*mode, text).map_err(bad_json)?;
+        edits.system_prompt(*mode, text).map_err(ProxyError::bad_json)?;
     }
     if let Some(fit) = fit(exchange, decision, body, view) {
         edits.fit(fit, &mut dropped);
