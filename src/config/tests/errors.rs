@@ -84,7 +84,7 @@ fn wrong_values_come_with_their_remedy() {
     check(
         "[providers.o]\ndialect = \"openai\"\nbase_url = \"api.openai.com\"\n[routes.r]\nprovider = \"o\"\npath = \"/r\"\n",
         &[
-            r#"base 16:9: route "default": several providers speak openai ("sim", "o"), so the route must say which: write provider = "sim""#,
+            r#"base 17:9: route "default": several providers speak openai ("sim", "o"), so the route must say which: write provider = "sim""#,
             r#"3:12: provider "o": base_url: an address starts with http:// or https://: write an address such as "https://api.openai.com/v1""#,
         ],
     );
@@ -246,11 +246,9 @@ fn routes() {
     check(&route("model = \"c\""), &[r#"3:9: route "r": model is "c", which is no model, reply or as_sent"#]);
     check(
         &route("model.flg = \"c\""),
-        &[
-            r#"3:1: route "r": model.flag is missing: write model.flag = "…""#,
-            r#"3:7: route "r": model: unknown key "flg"; did you mean "flag"?"#,
-        ],
+        &[r#"3:7: route "r": model: unknown key "flg"; did you mean "flag"?"#],
     );
+    check(&route("model = {}"), &[r#"3:9: route "r": model: says not which flag: write model.flag = "…""#]);
     check(&route("model.flag = \"c\""), &[r#"3:14: route "r": model.flag: "c" is no flag"#]);
     check(
         &route("aliases = [\"x\"]"),

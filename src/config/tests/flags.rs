@@ -187,9 +187,9 @@ fn rules() {
         &[r#"10:8: flag "m": rule "r": another rule of the flag has this name: choose another"#],
     );
     check(
-        &rule("name = \"r\"\nserve = \"b\"\nby = \"tear\"\nhash = \"x\""),
+        &rule("name = \"r\"\nserve = \"b\"\nby = \"teir\"\nhash = \"x\""),
         &[
-            r#"8:6: flag "m": rule "r": by: "tear" is neither targeting_key, conversation, client, request nor a declared attribute; did you mean "tier"?"#,
+            r#"8:6: flag "m": rule "r": by: "teir" is neither targeting_key, conversation, client, request nor a declared attribute; did you mean "tier"?"#,
             r#"9:1: flag "m": rule "r": unknown key "hash"; known here: by, name, percent, salt, serve, split, when"#,
         ],
     );
@@ -387,7 +387,7 @@ fn conditions_are_checked_against_the_attributes() {
             "{ region = {} }",
             r#"2:19: segment "s": when: region asks for nothing: write a value or an operator"#,
         ),
-        ("{ segment = \"t\" }", r#"2:20: segment "s": when: "t" is no segment; did you mean "s"?"#),
+        ("{ segment = \"t\" }", r#"2:20: segment "s": when: "t" is no segment"#),
         (
             "{ any = { tier = \"pro\" } }",
             r#"2:16: segment "s": when: any must be a list of tables such as any = [{ tier = "pro" }]"#,
