@@ -1,7 +1,5 @@
 //! docs/configuration.md, made from the table of keys. A test compares it with the file in the repository.
 
-use std::fmt::Write;
-
 use crate::config::keys::{BUILT_IN_ATTRIBUTES, KEYS, Key, Kind, Need, OPERATORS};
 
 /// The page that lists every key, as Markdown.
@@ -46,12 +44,8 @@ fn heading(page: &mut String, key: &Key) {
         Need::Required => " At least one is required.".to_owned(),
         Need::Default(_) | Need::NotBuilt => String::new(),
     };
-    // Writing to a String cannot fail.
-    let _infallible = write!(
-        page,
-        "\n## `[{name}]`\n\n{}{absent}\n\n| key | value | default | meaning |\n|---|---|---|---|\n",
-        key.doc
-    );
+    page.push_str(&format!("\n## `[{name}]`\n\n{}{absent}\n\n", key.doc));
+    page.push_str("| key | value | default | meaning |\n|---|---|---|---|\n");
 }
 
 fn row(page: &mut String, key: &Key) {
@@ -64,30 +58,34 @@ fn row(page: &mut String, key: &Key) {
         Need::NotBuilt => String::new(),
     };
     let kind = key.kind.expected().replace('|', "\\|");
-    let _infallible = writeln!(page, "| `{shown}` | {kind} | {default} | {} |", key.doc);
+    page.push_str(&format!("| `{shown}` | {kind} | {default} | {} |\n", key.doc));
 }
 
 fn conditions(page: &mut String) {
-    page.push_str(
-        "\n## Conditions\n\n\
-         `when` is a table. Its keys are joined by AND: attributes, `segment = \"NAME\"`, `any = [{…}, {…}]` (OR) and `none = [{…}]` (NOT).\n\
-         An attribute is followed by a value that it must equal, or by a table of operators. A positive operator on a missing attribute is\n\
-         false, its negation true. Nothing is converted: a text never equals a number.\n\n",
-    );
+    page.push_str(CONDITIONS);
     let attributes: Vec<String> = BUILT_IN_ATTRIBUTES.iter().map(|name| format!("`{name}`")).collect();
-    let _infallible = write!(
-        page,
-        "Built-in attributes: {}. Others are declared in `[context.attributes]`.\n\n| operator | is given | holds when the attribute |\n|---|---|---|\n",
-        attributes.join(", ")
-    );
+    let attributes = attributes.join(", ");
+    page.push_str(&format!(
+        "Built-in attributes: {attributes}.\nOthers are declared in `[context.attributes]`.\n\n"
+    ));
+    page.push_str("| operator | is given | holds when the attribute |\n|---|---|---|\n");
     for operator in OPERATORS {
-        let _infallible = writeln!(page, "| `{}` | {} | {} |", operator.name, operator.operand, operator.doc);
+        page.push_str(&format!("| `{}` | {} | {} |\n", operator.name, operator.operand, operator.doc));
     }
 }
+
+const CONDITIONS: &str = "
+## Conditions
+
+`when` is a table. Its keys are joined by AND: attributes, `segment = \"NAME\"`, `any = [{…}, {…}]` (OR) and `none = [{…}]` (NOT).
+An attribute is followed by a value that it must equal, or by a table of operators. A positive operator on a missing attribute is
+false, its negation true. Nothing is converted: a text never equals a number.
+
+";
 
 fn not_built(page: &mut String) {
     page.push_str("\n## Not built yet\n\nThese keys are planned. They are refused, never ignored.\n\n");
     for key in KEYS.iter().filter(|key| !key.built()) {
-        let _infallible = writeln!(page, "- `{}`: {}", key.path.replace('*', "NAME"), key.doc);
+        page.push_str(&format!("- `{}`: {}\n", key.path.replace('*', "NAME"), key.doc));
     }
 }

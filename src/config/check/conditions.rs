@@ -62,9 +62,9 @@ impl Place<'_, '_> {
                 self.error(&value.span, &message);
             }
             ("request", DeValue::Table(members)) => {
-                for (member, value) in in_file_order(members) {
+                for (member, asked) in in_file_order(members) {
                     let name = format!("request.{}", member.value);
-                    self.test(attributes, &At { value: &name, span: member.span }, &value, all);
+                    self.test(attributes, &At { value: &name, span: member.span }, &asked, all);
                 }
             }
             _ => self.test(attributes, key, value, all),

@@ -140,12 +140,12 @@ fn negation(
         DeValue::Array(_) => vec![one_of(loading, compared, operand)?],
         DeValue::Table(operators) => {
             let mut inside = Vec::new();
-            for (key, operand) in in_file_order(operators) {
-                match operator(loading, compared, &key, &operand)? {
+            for (key, inner) in in_file_order(operators) {
+                match operator(loading, compared, &key, &inner)? {
                     Asked::One(Operator::Not(_)) | Asked::NotAll(_) => {
                         return Err((key.span, "not stands inside not: take both out".to_owned()));
                     }
-                    Asked::One(operator) => inside.push(operator),
+                    Asked::One(one) => inside.push(one),
                 }
             }
             inside

@@ -52,9 +52,9 @@ fn report_cycles(blocked: &[(At<&str>, Table<'_>)]) {
         let mut open: Vec<&str> = used_segments(table);
         while let Some(next) = open.pop() {
             if reached.insert(next)
-                && let Some((_, table)) = blocked.iter().find(|(name, _)| name.value == next)
+                && let Some((_, used)) = blocked.iter().find(|(other, _)| other.value == next)
             {
-                open.extend(used_segments(table));
+                open.extend(used_segments(used));
             }
         }
         if reached.contains(name.value) {
@@ -95,14 +95,14 @@ fn used_segments<'d>(table: &Table<'d>) -> Vec<&'d str> {
     fn collect<'d>(value: &'d DeValue<'d>, names: &mut Vec<&'d str>) {
         match value {
             DeValue::Table(table) => {
-                for (key, value) in in_file_order(table) {
-                    match (key.value, value.value) {
+                for (key, inner) in in_file_order(table) {
+                    match (key.value, inner.value) {
                         ("segment", DeValue::String(name)) => names.push(name),
-                        _ => collect(value.value, names),
+                        _ => collect(inner.value, names),
                     }
                 }
             }
-            DeValue::Array(list) => list.iter().for_each(|value| collect(value.get_ref(), names)),
+            DeValue::Array(list) => list.iter().for_each(|inner| collect(inner.get_ref(), names)),
             _ => {}
         }
     }
