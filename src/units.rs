@@ -29,7 +29,7 @@ impl Percent {
         let ppm = percent * 10_000.0;
         let nearest = ppm.round();
         let exact = (ppm - nearest).abs() < 1e-5;
-        (exact && (0.0..=1_000_000.0).contains(&nearest)).then(|| Self(nearest as u32))
+        (exact && (0.0..=1_000_000.0).contains(&nearest)).then_some(Self(nearest as u32))
     }
 
     /// Parts of a million, 0..=1,000,000.
@@ -58,7 +58,7 @@ impl PicoUsd {
     /// The price of one token, from USD per million tokens. Refuses negative and non-finite prices.
     pub fn per_token(usd_per_million: f64) -> Option<Self> {
         let pico = (usd_per_million * 1_000_000.0).round();
-        (pico.is_finite() && (0.0..=1e18).contains(&pico)).then(|| Self(pico as u64))
+        (pico.is_finite() && (0.0..=1e18).contains(&pico)).then_some(Self(pico as u64))
     }
 
     /// The price of `count` tokens, saturating.
