@@ -1,3 +1,5 @@
+//! Each edit by example; `properties` holds all of them together against a reference.
+
 use bytes::Bytes;
 
 use crate::wire::{Edits, Endpoint, Fit, Frames, PromptMode, RequestView};
@@ -52,7 +54,7 @@ fn fit(text: &str) -> Fit {
 
 #[track_caller]
 fn check_fit(body: &str, text: &str, expected: &str, dropped: &str) {
-    let (result, names) = apply(CHAT, body, |edits, dropped| edits.fit(&fit(text), dropped));
+    let (result, names) = apply(CHAT, body, |edits, names| edits.fit(&fit(text), names));
     assert_eq!((result.as_str(), names.join(" ").as_str()), (expected, dropped), "{text} of {body}");
 }
 
@@ -203,7 +205,7 @@ fn fit_caps() {
         ("[900]", "[900]"),
     ] {
         for name in ["max_tokens", "max_completion_tokens"] {
-            let body = |value: &str| format!("{{\"n\":900,\"{name}\": {value} }}");
+            let body = |limit: &str| format!("{{\"n\":900,\"{name}\": {limit} }}");
             check_fit(&body(value), "cap 64", &body(expected), "");
         }
     }
@@ -230,17 +232,17 @@ fn fit_caps() {
 fn fit_overrules_the_prompt() {
     let body = r#"{"system":"s","messages":[{"role":"system","content":"t"},1],"n":1}"#;
     let prompt = |edits: &mut Edits| edits.system_prompt(PromptMode::Prepend, &"p".into()).unwrap();
-    let (result, dropped) = apply(MESSAGES, body, |edits, dropped| {
+    let (result, dropped) = apply(MESSAGES, body, |edits, names| {
         prompt(edits);
-        edits.fit(&fit("drop system"), dropped);
+        edits.fit(&fit("drop system"), names);
     });
     assert_eq!(result, r#"{"messages":[{"role":"system","content":"t"},1],"n":1}"#);
     assert_eq!(dropped, ["system"]);
-    let (result, _) = apply(MESSAGES, body, |edits, dropped| {
+    let (renamed, _) = apply(MESSAGES, body, |edits, names| {
         edits.system_prompt(PromptMode::Replace, &"p".into()).unwrap();
-        edits.fit(&fit("set messages []; rename system sys"), dropped);
+        edits.fit(&fit("set messages []; rename system sys"), names);
     });
-    assert_eq!(result, r#"{"sys":"p","messages":[],"n":1}"#);
+    assert_eq!(renamed, r#"{"sys":"p","messages":[],"n":1}"#);
 }
 
 #[test]

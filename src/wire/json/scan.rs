@@ -27,33 +27,6 @@ pub(crate) enum Inside {
     Items(&'static [Watch]),
 }
 
-/// One member of an object.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Member {
-    /// The name, with its quotes.
-    pub(crate) key: Span,
-    /// The value.
-    pub(crate) value: Span,
-    /// Where the comma or the closing brace behind it stands.
-    pub(crate) end: usize,
-}
-
-impl Member {
-    /// Whether its name is `name`, however it is spelled.
-    pub(crate) fn is(&self, body: &[u8], name: &str) -> bool {
-        same_text(self.key.inside().of(body), name)
-    }
-}
-
-/// One element of an array.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Element {
-    /// The value.
-    pub(crate) value: Span,
-    /// Where the comma or the closing bracket behind it stands.
-    pub(crate) end: usize,
-}
-
 /// A cursor over JSON text. `at` never passes the end of `bytes`.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<'b> {
@@ -397,37 +370,4 @@ fn special_bits_of_word(word: u64) -> u64 {
     let lanes = !plain & !LOW;
     // Gathers the top bits of the lanes, each shifted to a place of its own, into the highest byte.
     (lanes >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
-}
-
-/// The members of the object at `object`, in text that was checked before.
-pub(crate) fn members(body: &[u8], object: Span) -> impl Iterator<Item = Member> {
-    let mut scanner = Scanner::new(body, object.start);
-    let mut open = object.of(body).first() == Some(&b'{') && scanner.enter(b'}') == Ok(true);
-    std::iter::from_fn(move || {
-        if !open {
-            return None;
-        }
-        let key = scanner.key().ok()?;
-        let value = scanner.value(Inside::Nothing).ok()?;
-        scanner.space();
-        let end = scanner.at();
-        open = scanner.more(b'}') == Ok(true);
-        Some(Member { key, value, end })
-    })
-}
-
-/// The elements of the array at `array`, in text that was checked before.
-pub(crate) fn elements(body: &[u8], array: Span) -> impl Iterator<Item = Element> {
-    let mut scanner = Scanner::new(body, array.start);
-    let mut open = array.of(body).first() == Some(&b'[') && scanner.enter(b']') == Ok(true);
-    std::iter::from_fn(move || {
-        if !open {
-            return None;
-        }
-        let value = scanner.value(Inside::Nothing).ok()?;
-        scanner.space();
-        let end = scanner.at();
-        open = scanner.more(b']') == Ok(true);
-        Some(Element { value, end })
-    })
 }

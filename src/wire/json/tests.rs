@@ -1,3 +1,5 @@
+//! Which texts pass, which are refused and with which words; the rest is held against `serde_json`.
+
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 use serde::de::IgnoredAny;
 
