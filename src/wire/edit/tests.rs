@@ -267,3 +267,29 @@ fn prompts_that_have_no_place_are_refused() {
         assert_eq!(refused(MESSAGES, r#"{"system":7}"#, mode), "");
     }
 }
+
+#[test]
+fn the_last_cache_marker_stays() {
+    let replace = |edits: &mut Edits| edits.system_prompt(PromptMode::Replace, &"p".into()).unwrap();
+    let field = r#""system":[{"text":"a","cache_control":{"n":1}},{"text":"b","cache_control":{"n":2}},{"text":"c"}]"#;
+    let new = |n: u8| format!(r#""system":[{{"type":"text","text":"p","cache_control":{{"n":{n}}}}}]"#);
+    check(MESSAGES, &format!("{{{field}}}"), replace, &format!("{{{}}}", new(2)));
+    let later = r#"{"role":"system","content":[{"text":"d","cache_control":{"n":3}},{"text":"e","cache_control":null}]}"#;
+    let unmarked = r#"{"role":"system","content":"f"}"#;
+    let both = format!(r#"{{{field},"messages":[{later},{unmarked}]}}"#);
+    check(MESSAGES, &both, replace, &format!(r#"{{{},"messages":[]}}"#, new(3)));
+    let chat = format!(r#"{{"messages":[{later},{unmarked},1]}}"#);
+    let part = r#"{"type":"text","text":"p","cache_control":{"n":3}}"#;
+    check(CHAT, &chat, replace, &format!(r#"{{"messages":[{{"role":"system","content":[{part}]}},1]}}"#));
+    let on_message =
+        r#"{"role":"system","cache_control":{"n":4},"content":[{"text":"g","cache_control":{"n":5}}]}"#;
+    let ends_on_message = format!(r#"{{"messages":[{later},{on_message}]}}"#);
+    let expected = concat!(
+        r#"{"messages":[{"cache_control":{"n":4},"role":"system","#,
+        r#""content":[{"type":"text","text":"p"}]}]}"#
+    );
+    check(CHAT, &ends_on_message, replace, expected);
+    let mixed = r#"{"messages":[{"role":"system","content":"h","prompt_cache_breakpoint":{"m":1},"cache_control":1}]}"#;
+    let kept = r#"{"messages":[{"role":"system","content":"p","prompt_cache_breakpoint":{"m":1},"cache_control":1}]}"#;
+    check(CHAT, mixed, replace, kept);
+}
