@@ -1,3 +1,5 @@
+//! Each edit by example; `properties` holds all of them together against a reference.
+
 use bytes::Bytes;
 
 use crate::wire::{Edits, Endpoint, Fit, Frames, PromptMode, RequestView};
@@ -52,7 +54,7 @@ fn fit(text: &str) -> Fit {
 
 #[track_caller]
 fn check_fit(body: &str, text: &str, expected: &str, dropped: &str) {
-    let (result, names) = apply(CHAT, body, |edits, dropped| edits.fit(&fit(text), dropped));
+    let (result, names) = apply(CHAT, body, |edits, names| edits.fit(&fit(text), names));
     assert_eq!((result.as_str(), names.join(" ").as_str()), (expected, dropped), "{text} of {body}");
 }
 
@@ -203,7 +205,7 @@ fn fit_caps() {
         ("[900]", "[900]"),
     ] {
         for name in ["max_tokens", "max_completion_tokens"] {
-            let body = |value: &str| format!("{{\"n\":900,\"{name}\": {value} }}");
+            let body = |limit: &str| format!("{{\"n\":900,\"{name}\": {limit} }}");
             check_fit(&body(value), "cap 64", &body(expected), "");
         }
     }
@@ -230,17 +232,17 @@ fn fit_caps() {
 fn fit_overrules_the_prompt() {
     let body = r#"{"system":"s","messages":[{"role":"system","content":"t"},1],"n":1}"#;
     let prompt = |edits: &mut Edits| edits.system_prompt(PromptMode::Prepend, &"p".into()).unwrap();
-    let (result, dropped) = apply(MESSAGES, body, |edits, dropped| {
+    let (result, dropped) = apply(MESSAGES, body, |edits, names| {
         prompt(edits);
-        edits.fit(&fit("drop system"), dropped);
+        edits.fit(&fit("drop system"), names);
     });
     assert_eq!(result, r#"{"messages":[{"role":"system","content":"t"},1],"n":1}"#);
     assert_eq!(dropped, ["system"]);
-    let (result, _) = apply(MESSAGES, body, |edits, dropped| {
+    let (renamed, _) = apply(MESSAGES, body, |edits, names| {
         edits.system_prompt(PromptMode::Replace, &"p".into()).unwrap();
-        edits.fit(&fit("set messages []; rename system sys"), dropped);
+        edits.fit(&fit("set messages []; rename system sys"), names);
     });
-    assert_eq!(result, r#"{"sys":"p","messages":[],"n":1}"#);
+    assert_eq!(renamed, r#"{"sys":"p","messages":[],"n":1}"#);
 }
 
 #[test]
@@ -264,4 +266,30 @@ fn prompts_that_have_no_place_are_refused() {
     for mode in [PromptMode::Replace, PromptMode::IfAbsent] {
         assert_eq!(refused(MESSAGES, r#"{"system":7}"#, mode), "");
     }
+}
+
+#[test]
+fn the_last_cache_marker_stays() {
+    let replace = |edits: &mut Edits| edits.system_prompt(PromptMode::Replace, &"p".into()).unwrap();
+    let field = r#""system":[{"text":"a","cache_control":{"n":1}},{"text":"b","cache_control":{"n":2}},{"text":"c"}]"#;
+    let new = |n: u8| format!(r#""system":[{{"type":"text","text":"p","cache_control":{{"n":{n}}}}}]"#);
+    check(MESSAGES, &format!("{{{field}}}"), replace, &format!("{{{}}}", new(2)));
+    let later = r#"{"role":"system","content":[{"text":"d","cache_control":{"n":3}},{"text":"e","cache_control":null}]}"#;
+    let unmarked = r#"{"role":"system","content":"f"}"#;
+    let both = format!(r#"{{{field},"messages":[{later},{unmarked}]}}"#);
+    check(MESSAGES, &both, replace, &format!(r#"{{{},"messages":[]}}"#, new(3)));
+    let chat = format!(r#"{{"messages":[{later},{unmarked},1]}}"#);
+    let part = r#"{"type":"text","text":"p","cache_control":{"n":3}}"#;
+    check(CHAT, &chat, replace, &format!(r#"{{"messages":[{{"role":"system","content":[{part}]}},1]}}"#));
+    let on_message =
+        r#"{"role":"system","cache_control":{"n":4},"content":[{"text":"g","cache_control":{"n":5}}]}"#;
+    let ends_on_message = format!(r#"{{"messages":[{later},{on_message}]}}"#);
+    let expected = concat!(
+        r#"{"messages":[{"cache_control":{"n":4},"role":"system","#,
+        r#""content":[{"type":"text","text":"p"}]}]}"#
+    );
+    check(CHAT, &ends_on_message, replace, expected);
+    let mixed = r#"{"messages":[{"role":"system","content":"h","prompt_cache_breakpoint":{"m":1},"cache_control":1}]}"#;
+    let kept = r#"{"messages":[{"role":"system","content":"p","prompt_cache_breakpoint":{"m":1},"cache_control":1}]}"#;
+    check(CHAT, mixed, replace, kept);
 }

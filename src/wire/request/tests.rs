@@ -1,3 +1,5 @@
+//! What a request says about itself, and which requests are refused for saying it twice.
+
 use proptest::prelude::{any, prop_assert, proptest};
 
 use crate::wire::{Dialect, Endpoint, RequestView};

@@ -52,11 +52,10 @@ fn named(name: &'static str, value: impl Strategy<Value = String> + 'static) -> 
 /// An object of members that are there or not, in any order.
 fn object_of(members: Vec<BoxedStrategy<String>>) -> BoxedStrategy<String> {
     let unknown = member(text().boxed(), value()).boxed();
-    let members: Vec<_> = members.into_iter().chain([unknown]).map(option::of).collect();
-    let present = members.prop_map(|members| members.into_iter().flatten().collect::<Vec<String>>());
-    (present.prop_flat_map(|members| Just(members).prop_shuffle()), space())
-        .prop_map(|(members, space)| object(&members, &space))
-        .boxed()
+    let optional: Vec<_> = members.into_iter().chain([unknown]).map(option::of).collect();
+    let shuffled =
+        optional.prop_flat_map(|drawn| Just(drawn.into_iter().flatten().collect::<Vec<_>>()).prop_shuffle());
+    (shuffled, space()).prop_map(|(present, space)| object(&present, &space)).boxed()
 }
 
 fn quoted_text() -> impl Strategy<Value = String> {
@@ -80,8 +79,8 @@ fn block() -> BoxedStrategy<String> {
     ])
 }
 
-fn list(element: BoxedStrategy<String>) -> impl Strategy<Value = (String, Vec<String>)> {
-    let spaced = (space(), element, space());
+fn list(of: BoxedStrategy<String>) -> impl Strategy<Value = (String, Vec<String>)> {
+    let spaced = (space(), of, space());
     (proptest::collection::vec(spaced, 0..4), space()).prop_map(|(elements, space)| {
         let inside: Vec<_> =
             elements.iter().map(|(before, element, after)| format!("{before}{element}{after}")).collect();
@@ -262,15 +261,14 @@ fn reference_prompt(endpoint: Endpoint, body: &mut Map<String, Value>, mode: Pro
     let messages = body["messages"].as_array().unwrap().clone();
     let count = messages.iter().take_while(|message| is_system(message)).count();
     let (leading, rest) = messages.split_at(count);
-    let message = |role: &Value| json!({"role": role, "content": text});
+    let new_message = |role: &Value| json!({"role": role, "content": text});
     if endpoint == Endpoint::Chat {
-        let role =
-            |message: Option<&Value>| message.map_or(json!("system"), |message| message["role"].clone());
+        let role = |first: Option<&Value>| first.map_or(json!("system"), |message| message["role"].clone());
         let leading = match mode {
-            _ if leading.is_empty() => vec![message(&json!("system"))],
+            _ if leading.is_empty() => vec![new_message(&json!("system"))],
             PromptMode::IfAbsent => leading.to_vec(),
-            PromptMode::Prepend => [&[message(&role(leading.first()))], leading].concat(),
-            PromptMode::Append => [leading, &[message(&role(leading.last()))]].concat(),
+            PromptMode::Prepend => [&[new_message(&role(leading.first()))], leading].concat(),
+            PromptMode::Append => [leading, &[new_message(&role(leading.last()))]].concat(),
             PromptMode::Replace => vec![reference_replaced(leading, text)],
         };
         body.insert("messages".into(), [leading.as_slice(), rest].concat().into());
@@ -282,7 +280,7 @@ fn reference_prompt(endpoint: Endpoint, body: &mut Map<String, Value>, mode: Pro
     let new = match (mode, &system) {
         (PromptMode::IfAbsent, system) if system.is_some() || count > 0 => return,
         (PromptMode::Append, _) if count > 0 => {
-            let all = [leading, &[message(&json!("system"))], rest].concat();
+            let all = [leading, &[new_message(&json!("system"))], rest].concat();
             body.insert("messages".into(), all.into());
             return;
         }
@@ -338,13 +336,12 @@ fn reference_marker(message: &Value) -> Option<(bool, Map<String, Value>)> {
 }
 
 fn reference_marked(blocks: &[Value]) -> Option<Map<String, Value>> {
-    let marked = blocks.iter().filter_map(|block| {
+    blocks.iter().rev().find_map(|block| {
         let fields = ["cache_control", "prompt_cache_breakpoint"].into_iter().filter_map(|name| {
             Some((name.to_owned(), block.get(name).filter(|value| !value.is_null())?.clone()))
         });
         Some(fields.collect::<Map<_, _>>()).filter(|fields| !fields.is_empty())
-    });
-    marked.last()
+    })
 }
 
 /// Whether the parts stand in `text` in this order, without overlapping.
