@@ -137,7 +137,7 @@ impl<'a> Told<'a> {
     /// The text, if everything else of the chunk may be told any number of times.
     fn only_text(&self) -> Option<Text<'a>> {
         let tells_more = self.finish.is_some() || self.usage.is_some() || self.error.is_some();
-        // An empty text would be remembered as no content, and every role chunk has one.
+        // The chunk with the role has an empty text; no other chunk looks like it.
         let text = self.text.filter(|text| !text.raw.is_empty())?;
         (self.texts == 1 && !tells_more).then_some(text)
     }
