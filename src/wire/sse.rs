@@ -249,9 +249,14 @@ struct Field<'a> {
 /// are nothing inside a block.
 fn fields(block: &[u8]) -> impl Iterator<Item = Field<'_>> {
     let mut next = 0;
-    block.split(|byte| matches!(byte, b'\n' | b'\r')).filter_map(move |line| {
+    let lines = std::iter::from_fn(move || {
+        let rest = block.get(next..).filter(|rest| !rest.is_empty())?;
         let start = next;
+        let line = rest.get(..memchr2(b'\n', b'\r', rest).unwrap_or(rest.len()))?;
         next += line.len() + 1;
+        Some((start, line))
+    });
+    lines.filter_map(|(start, line)| {
         let colon = memchr::memchr(b':', line).unwrap_or(line.len());
         let (name, value) = line.split_at_checked(colon)?;
         let text = value.strip_prefix(b":").unwrap_or(value);

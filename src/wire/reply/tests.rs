@@ -93,8 +93,8 @@ fn chat_stream_events() {
     let done = json!("[DONE]");
     let without = [expected.clone(), vec![done.clone()]].concat();
     assert_eq!(events(&reply_stream(Endpoint::Chat, &parts(false))), without);
-    for chunk in &mut expected {
-        chunk["usage"] = Value::Null;
+    for with_usage in &mut expected {
+        with_usage["usage"] = Value::Null;
     }
     let mut last = expected[0].clone();
     last["choices"] = json!([]);

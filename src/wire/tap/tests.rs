@@ -485,7 +485,89 @@ fn chat_event() -> impl Strategy<Value = String> {
     ]
 }
 
+/// A chunk as providers write them, with what makes the short cut hard: the padding's name inside texts, escapes,
+/// members before and behind, several texts.
+fn lifelike_chunk() -> impl Strategy<Value = String> {
+    let text = prop_oneof![
+        "[a-c]{0,3}",
+        Just("\"obfuscation\":\"".to_owned()),
+        Just("\\".to_owned()),
+        Just("}]}".to_owned()),
+        Just("é😀\u{2028}".to_owned()),
+    ];
+    let member = prop_oneof![
+        6 => Just("content"),
+        1 => Just("refusal"),
+        1 => Just("reasoning"),
+    ];
+    let finish = prop_oneof![8 => Just("null"), 1 => Just("\"stop\""), 1 => Just("\"length\"")];
+    let usage = prop_oneof![8 => Just(""), 2 => Just(r#","usage":null"#), 1 => Just(r#","usage":{"prompt_tokens":3,"completion_tokens":4}"#)];
+    let padding = prop_oneof![Just(""), Just("ab"), Just("}\\\""), Just("x")];
+    let more = prop_oneof![6 => Just(""), 1 => Just(r#",{"delta":{"content":"b"}}"#), 1 => Just(r#",{"delta":{"content":""}}"#)];
+    (text, member, finish, usage, padding, more).prop_map(|(text, member, finish, usage, padding, more)| {
+        let quoted = serde_json::to_string(&text).expect("a string");
+        let padded = if padding.is_empty() { String::new() } else { format!(r#","obfuscation":"{padding}""#) };
+        format!(r#"{{"id":"i","choices":[{{"delta":{{"{member}":{quoted}}},"finish_reason":{finish}}}{more}]{usage}{padded}}}"#)
+    })
+}
+
+/// What one chunk says, read by serde.
+fn slow_chunk(json: &str) -> (u64, bool, Option<Finish>, bool) {
+    let chunk: serde_json::Value = serde_json::from_str(json).expect("the test's own JSON");
+    let (mut chars, mut started, mut finish) = (0, false, None);
+    for choice in chunk["choices"].as_array().into_iter().flatten() {
+        for member in ["content", "refusal", "reasoning"] {
+            let text = choice["delta"][member].as_str().unwrap_or_default();
+            started |= !text.is_empty();
+            chars += if member == "reasoning" { 0 } else { text.chars().count() as u64 };
+        }
+        finish = match choice["finish_reason"].as_str() {
+            Some("stop") => Some(Finish::Stop),
+            Some(_) => Some(Finish::Length),
+            None => finish,
+        };
+    }
+    (chars, started, finish, chunk["usage"].is_object())
+}
+
 proptest! {
+    #[test]
+    fn the_short_cut_changes_no_fact(chunks in proptest::collection::vec(lifelike_chunk(), 0..12)) {
+        let stream: String = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
+        let told = read(Tap::stream(Endpoint::Chat), [stream.as_bytes()]);
+        let mut expected = Facts { answered_model: None, ..facts() };
+        for chunk in &chunks {
+            let (chars, started, finish, usage) = slow_chunk(chunk);
+            expected.answer_id = named("i");
+            expected.output_chars += chars;
+            expected.content_started |= started;
+            expected.finish = finish.or(expected.finish);
+            expected.usage_final |= usage;
+            let refusal = chunk.contains("\"refusal\"") && !chunk.contains("\"refusal\":\"\"");
+            expected.refused |= refusal;
+            if finish == Some(Finish::Stop) && expected.refused {
+                expected.finish = Some(Finish::Refusal);
+            }
+        }
+        expected.usage = expected.usage_final.then_some(Usage { input: 3, output: 4, ..Usage::default() });
+        prop_assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn the_short_cut_changes_no_fact_of_messages(
+        deltas in proptest::collection::vec(("[a\"\\\\}é]{0,4}", prop_oneof![6 => Just("text"), 1 => Just("thinking"), 1 => Just("partial_json")]), 0..12),
+    ) {
+        let mut stream = String::new();
+        let mut expected = facts();
+        for (text, member) in &deltas {
+            let quoted = serde_json::to_string(text).expect("a string");
+            stream += &format!("event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{{\"{member}\":{quoted}}}}}\n\n");
+            expected.content_started |= !text.is_empty();
+            expected.output_chars += if *member == "text" { text.chars().count() as u64 } else { 0 };
+        }
+        prop_assert_eq!(read(Tap::stream(Endpoint::Messages), [stream.as_bytes()]), expected);
+    }
+
     #[test]
     fn cuts_change_no_fact(events in proptest::collection::vec(chat_event(), 0..8), size in 1usize..40) {
         let stream: String = events.iter().map(|event| format!("{event}\n\n")).collect();
