@@ -66,6 +66,17 @@ fn a_connection_that_says_nothing_or_half_a_greeting_is_not_held() {
 }
 
 #[test]
+fn half_a_head_is_told_why_it_was_closed() {
+    let dimmer = start("header_timeout = \"300ms\"", &good());
+    let mut connection = Connection::open(dimmer.data);
+    connection.send(b"POST /r/v1/chat/completions HTTP/1.1\r\nhost: x\r\n");
+    let answer = connection.answer("POST");
+    assert_eq!((answer.status, answer.complete), (408, true));
+    assert!(answer.json()["error"]["code"].as_str().is_some_and(|code| code.starts_with("dimmer_")));
+    assert!(connection.wait_closed().1.is_empty(), "nothing after it");
+}
+
+#[test]
 fn a_head_that_drips_is_cut_off_when_its_time_is_up() {
     let dimmer = start("header_timeout = \"600ms\"", &good());
     let mut connection = Connection::open(dimmer.data);
@@ -412,15 +423,20 @@ fn a_drain_finishes_what_is_in_flight_and_takes_nothing_new() {
         let mut connection = Connection::open(dimmer.data);
         connection.send_request("POST", &format!("/r{CHAT}"), JSON_HEADERS, Api::Chat.ask(stream).as_bytes());
         upstream.wait_requests(1);
-        let mut idle = Connection::open(dimmer.data);
+        let (mut silent, mut idle) = (Connection::open(dimmer.data), Connection::open(dimmer.data));
+        idle.send(b"GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n");
+        assert_eq!(idle.answer("GET").status, 404);
         let (data, admin) = (dimmer.data, dimmer.admin);
         dimmer.send_terminate();
         wait_until("new callers are refused", || refused(data));
         // A balancer that asks is told, or finds nobody.
         let ready = std::panic::catch_unwind(|| crate::harness::get(admin, "/readyz").status);
         assert!(ready.is_err() || ready.is_ok_and(|status| status == 503));
-        let (_, said) = idle.wait_closed();
-        assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 503"), "{:?}", String::from_utf8_lossy(&said));
+        for (what, quiet) in [("silent", &mut silent), ("idle", &mut idle)] {
+            let (after, said) = quiet.wait_closed();
+            assert!(said.is_empty(), "{what}: {:?}", String::from_utf8_lossy(&said));
+            assert!(after < Duration::from_secs(3), "{what}: held for {after:?}");
+        }
         say.send(()).unwrap();
         let answer = connection.answer("POST");
         let expected = if stream { Api::Chat.events().concat() } else { Api::Chat.whole().to_owned() };
@@ -431,10 +447,8 @@ fn a_drain_finishes_what_is_in_flight_and_takes_nothing_new() {
 
 /// Nobody accepts, or whoever does says 503 `dimmer_draining`.
 fn refused(data: SocketAddr) -> bool {
-    let Ok(stream) = std::net::TcpStream::connect(data) else { return true };
-    drop(stream);
-    let mut connection = Connection::open(data);
-    connection.send_request("GET", "/r/v1/models", "", b"");
+    let Some(mut connection) = Connection::try_open(data) else { return true };
+    connection.try_send(b"GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n");
     match connection.try_head() {
         None => true,
         Some(head) => {

@@ -56,11 +56,16 @@ pub(crate) enum Piece {
 
 impl Connection {
     pub(crate) fn open(to: SocketAddr) -> Self {
-        let stream = TcpStream::connect(to).unwrap();
+        Self::try_open(to).unwrap_or_else(|| panic!("nobody listens on {to}"))
+    }
+
+    /// `None`: nobody accepts.
+    pub(crate) fn try_open(to: SocketAddr) -> Option<Self> {
+        let stream = TcpStream::connect(to).ok()?;
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Self { stream, unread: Vec::new() }
+        Some(Self { stream, unread: Vec::new() })
     }
 
     /// Sends bytes as they are.

@@ -44,6 +44,7 @@ struct Facts {
     connections: usize,
     requests: Vec<Recorded>,
     closed: Vec<Instant>,
+    ended: usize,
     written: u64,
 }
 
@@ -100,10 +101,12 @@ impl Upstream {
                 stream.set_nodelay(true).unwrap();
                 seen.change(|facts| facts.connections += 1);
                 let mut peer = Peer { stream, unread: Vec::new(), seen: Arc::clone(&seen) };
-                let serve = Arc::clone(&serve);
+                let (seen, serve) = (Arc::clone(&seen), Arc::clone(&serve));
                 thread::spawn(move || {
                     let after = serve(&mut peer);
                     peer.end(after);
+                    drop(peer);
+                    seen.change(|facts| facts.ended += 1);
                 });
             }
         });
@@ -139,6 +142,11 @@ impl Upstream {
     /// Waits for this many requests.
     pub(crate) fn wait_requests(&self, count: usize) {
         self.seen.wait("a request arrives", |facts| facts.requests.len() >= count);
+    }
+
+    /// Waits until this many connections were ended by this side.
+    pub(crate) fn wait_ended(&self, count: usize) {
+        self.seen.wait("the provider ends its connection", |facts| facts.ended >= count);
     }
 
     /// Waits until this many connections were closed by the gateway; when the last of them was.
