@@ -11,6 +11,8 @@
 //!   differs from run to run. Where a change needs a moment to be seen, the block is run again until it shows, for ten
 //!   seconds at most: so a block either changes something or shows something.
 //!
+//! Pages whose `toml` blocks are all of one kind stand in `PAGES` instead.
+//!
 //! In a tour `dimmer` is the binary under test, and the default addresses are replaced by those of its gateway.
 
 use std::path::{Path, PathBuf};
@@ -19,14 +21,21 @@ use std::time::{Duration, Instant};
 
 use crate::gateway::{DIMMER, Gateway, root};
 
+/// Pages whose unmarked `toml` blocks are all of one kind.
+const PAGES: &[(&str, &str)] = &[
+    ("docs/flags.md", "on routes.toml"),
+    // Settings without their table; the test in `src/wire/edit` reads this page.
+    ("docs/rewriting.md", "elsewhere"),
+];
+
 /// A fenced block of a page.
-struct Block {
+pub(crate) struct Block {
     /// `README.md:12`, where it begins.
-    place: String,
-    language: String,
+    pub(crate) place: String,
+    pub(crate) language: String,
     /// The text of `<!-- test: … -->` before it.
     mark: Option<String>,
-    text: String,
+    pub(crate) text: String,
     /// No text stands between the block before and this one.
     follows: bool,
 }
@@ -46,8 +55,10 @@ fn every_toml_block_loads() {
 }
 
 fn load(block: &Block) -> Result<(), String> {
-    let text = match block.mark.as_deref() {
+    let page = PAGES.iter().find(|(page, _)| block.place.starts_with(page)).map(|(_, mark)| *mark);
+    let text = match block.mark.as_deref().or(page) {
         None => block.text.clone(),
+        Some("elsewhere") => return Ok(()),
         Some("not ours") => {
             return block.text.parse::<toml::Table>().map(|_| ()).map_err(|error| error.to_string());
         }
@@ -59,14 +70,28 @@ fn load(block: &Block) -> Result<(), String> {
         }
     };
     let directory = clone_of_the_configuration();
-    std::fs::write(directory.path().join("block.toml"), &text).map_err(|error| error.to_string())?;
+    check(directory.path(), &text)
+}
+
+/// `dimmer check` on a text, in a directory that has the files it may name; every variable that it wants is set.
+fn check(directory: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(directory.join("block.toml"), text).map_err(|error| error.to_string())?;
     let mut command = Command::new(DIMMER);
-    command.args(["check", "block.toml"]).current_dir(directory.path());
+    command.args(["check", "block.toml"]).current_dir(directory);
     for name in text.split("${").skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name) {
         command.env(name, format!("a-value-for-the-test-that-is-long-enough-{name}"));
     }
     let output = command.output().map_err(|error| error.to_string())?;
     output.status.success().then_some(()).ok_or_else(|| said(&output))
+}
+
+#[test]
+fn what_is_deployed_loads() {
+    for file in ["routes.toml", "deploy/dimmer/routes.toml"] {
+        let text = std::fs::read_to_string(root().join(file)).expect("a configuration");
+        let checked = check(clone_of_the_configuration().path(), &text);
+        assert_eq!(checked, Ok(()), "{file}");
+    }
 }
 
 #[test]
@@ -166,7 +191,7 @@ fn is_shown(expected: &str, said: &str) -> bool {
 }
 
 /// The text of a configuration with both listeners on free ports.
-fn on_free_ports(text: &str) -> String {
+pub(crate) fn on_free_ports(text: &str) -> String {
     let text = text
         .replace("\"127.0.0.1:8080\"", "\"127.0.0.1:0\"")
         .replace("\"127.0.0.1:9901\"", "\"127.0.0.1:0\"");
@@ -223,7 +248,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-fn blocks_of(page: &Path) -> Vec<Block> {
+pub(crate) fn blocks_of(page: &Path) -> Vec<Block> {
     let text = std::fs::read_to_string(page).unwrap_or_else(|error| panic!("{}: {error}", page.display()));
     let name = page.strip_prefix(root()).unwrap_or(page).display();
     let mut blocks: Vec<Block> = Vec::new();
@@ -260,7 +285,7 @@ fn blocks_of(page: &Path) -> Vec<Block> {
 }
 
 /// A directory with the clone's routes.toml, its prompts and what else a configuration names.
-fn clone_of_the_configuration() -> tempfile::TempDir {
+pub(crate) fn clone_of_the_configuration() -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     let copied = Command::new("cp")
         .arg("-r")

@@ -36,6 +36,7 @@ fn every_panel_shows_data_of_a_busy_gateway() {
         round += 1;
         open.retain(|query| !prometheus.answers(&query.promql().replace("[1m]", "[10s]")));
     }
+    let scrape = get(&gateway.admin, "/metrics");
     let empty: Vec<String> =
         open.iter().map(|query| format!("{}: {}", query.panel, query.promql())).collect();
     assert!(
@@ -43,18 +44,64 @@ fn every_panel_shows_data_of_a_busy_gateway() {
         "no data for {} queries:\n{}\n--- the scrape\n{}\n--- dimmer's log\n{}",
         empty.len(),
         empty.join("\n"),
-        get(&gateway.admin, "/metrics"),
+        scrape,
         gateway.log()
     );
+    the_page_tells_the_truth(&scrape);
+    promtool_finds_nothing_to_mend(&scrape);
+}
+
+/// docs/metrics.md and a busy gateway have the same metrics, of the same types, with the same labels.
+fn the_page_tells_the_truth(scrape: &str) {
+    let mut documented = super::documented_metrics();
+    for line in scrape.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').expect("a name and a type");
+        if !name.starts_with("dimmer_") {
+            continue;
+        }
+        let metric = documented.remove(name).unwrap_or_else(|| panic!("docs/metrics.md has no {name}"));
+        assert_eq!(metric.kind, kind, "the type of {name}");
+        let suffix = if kind == "histogram" { "_sum" } else { "" };
+        let series = format!("{name}{suffix}");
+        let first = scrape
+            .lines()
+            .filter_map(|line| line.strip_prefix(&series))
+            .find(|rest| rest.starts_with(['{', ' ']));
+        let labels =
+            first.and_then(|rest| rest.strip_prefix('{')?.split_once('}')).map_or("", |(labels, _)| labels);
+        let labels =
+            labels.split(',').filter_map(|label| label.split_once('=')).map(|(label, _)| label.to_owned());
+        assert_eq!(metric.labels, labels.collect(), "the labels of {name}");
+    }
+    let never: Vec<&String> = documented.keys().collect();
+    assert!(never.is_empty(), "a busy gateway never shows {never:?}");
+}
+
+/// Prometheus' own linter: base units, `_total`, help texts.
+fn promtool_finds_nothing_to_mend(scrape: &str) {
+    let mut child = Command::new(clients().join("bin/promtool"))
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool");
+    child.stdin.take().expect("a pipe").write_all(scrape.as_bytes()).expect("promtool reads");
+    let output = child.wait_with_output().expect("promtool ends");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
 }
 
 /// One round: plain and streamed, with and without a user, one caller that leaves.
 fn traffic(data: &str, round: u32) {
     for (path, stream) in [("/a", false), ("/a", true), ("/b", false), ("/b", true)] {
         for user in 0..4 {
-            let user = (user > 0).then(|| format!("x-user-id: user-{round}-{user}\r\nx-age: many\r\n"));
+            // Simulated models answer the same request the same way: each question is another one.
+            let question = format!("question {round} of {user}");
+            let user = (user > 0)
+                .then(|| format!("x-user-id: user-{round}-{user}\r\nx-age: many\r\nx-shape: round\r\n"));
             let body = format!(
-                r#"{{"model":"small","temperature":0.5,"stream":{stream},"messages":[{{"role":"user","content":"hi"}}]}}"#
+                r#"{{"model":"small","temperature":0.5,"stream":{stream},"messages":[{{"role":"user","content":"{question}"}}]}}"#
             );
             let head = format!(
                 "POST {path}/v1/chat/completions HTTP/1.1\r\nhost: dimmer\r\nconnection: close\r\n{}content-type: \
@@ -159,6 +206,7 @@ listen = "127.0.0.1:0"
 targeting_key = ["header:x-user-id"]
 [context.attributes]
 age = { from = "header:x-age", type = "number" }
+shape = { from = "header:x-shape" }
 
 [providers.sim]
 dialect = "mock"
@@ -166,16 +214,16 @@ dialect = "mock"
 [models.small]
 provider = "sim"
 price = { input = 1.0, output = 2.0 }
-fit = { drop = ["temperature"] }
 mock = { words = 20, first_token = "1ms", per_token = "1ms", errors = "20%", cuts = "30%" }
 [models.large]
 provider = "sim"
+fit = { drop = ["temperature"] }
 mock = { words = 200, first_token = "1ms", per_token = "2ms" }
 
 [prompts.plain]
 text = "Be plain."
 [prompts.broken]
-text = "{{ nothing.at.all }}"
+text = "{% if shape %}{{ shape.of.what }}{% endif %}"
 
 [flags.size]
 owner = "tests"
