@@ -9,6 +9,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
+use crate::config::files::read_text;
 use crate::config::keys::Node;
 use crate::config::{Environment, quantity};
 
@@ -73,12 +74,7 @@ impl Loading<'_> {
     pub(crate) fn read_file(&self, name: &str, bytes_max: u64) -> Result<String, String> {
         let path = self.base_dir.join(name);
         self.watched.borrow_mut().push(path.clone());
-        let unreadable = |error: std::io::Error| format!("the file {name:?} cannot be read: {error}");
-        let metadata = std::fs::metadata(&path).map_err(unreadable)?;
-        if metadata.len() > bytes_max {
-            return Err(format!("the file {name:?} has {} bytes, more than {bytes_max}", metadata.len()));
-        }
-        std::fs::read_to_string(&path).map_err(unreadable)
+        read_text(&path, bytes_max).map_err(|message| format!("the file {name:?} {message}"))
     }
 }
 

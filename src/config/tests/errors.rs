@@ -1,6 +1,7 @@
 //! Every kind of error, with its exact place and text.
 
-use super::environment::{check, parsed};
+use super::environment::{BASE, check, env, parsed};
+use crate::config::load;
 
 #[test]
 fn unknown_keys() {
@@ -122,8 +123,8 @@ fn columns_count_characters_and_a_byte_order_mark_counts_for_nothing() {
     let errors =
         parsed("\u{feff}\"ключ\" = 1\n[providers.sim]\ndialect = \"mock\"\n[routes.default]\n").unwrap_err();
     assert!(errors.to_string().starts_with("f:1:1: unknown key \"ключ\""), "{errors}");
-    let errors = parsed("providers = { \"щ\" = { dialect = 1 } }\nroutes.default = {}\n").unwrap_err();
-    assert!(errors.to_string().contains("f:1:33: provider \"щ\": dialect"), "{errors}");
+    let inline = parsed("providers = { \"щ\" = { dialect = 1 } }\nroutes.default = {}\n").unwrap_err();
+    assert!(inline.to_string().contains("f:1:33: provider \"щ\": dialect"), "{inline}");
 }
 
 #[test]
@@ -310,4 +311,45 @@ fn a_route_that_fixes_its_dialect_takes_no_model_of_another() {
         ),
         r#"f:15:11: route "default": flag "m": default is "claude": model "claude" is served by "c", which does not speak openai, the one dialect of this route's `provider`: add a provider that does, or take the model out"#
     );
+}
+
+#[test]
+fn one_mistake_is_one_error() {
+    check(
+        "[flags]\nm = 3\n[routes.r]\npath = \"/r\"\nmodel.flag = \"m\"\n",
+        &[r#"2:5: flag "m": must be a table, not a number"#],
+    );
+    check(
+        "[providers.o]\ndialect = \"opnai\"\n[models.c]\nprovider = \"o\"\n",
+        &[
+            r#"2:11: provider "o": dialect: must be "openai", "anthropic" or "mock", not "opnai"; did you mean "openai"?"#,
+        ],
+    );
+    check(
+        "[models.c]\nprovider = \"sim\"\nprice = 3\n[routes.r]\npath = \"/r\"\nmodel = \"c\"\n",
+        &[r#"3:9: model "c": price: must be a table, not a number"#],
+    );
+}
+
+#[test]
+fn files_are_read_with_a_bound_and_watched_even_when_they_are_not_there() {
+    let errors =
+        parsed(&format!("{BASE}[prompts.q]\nfile = \"nowhere.md\"\n[prompts.z]\nfile = \"/dev/zero\"\n"))
+            .unwrap_err();
+    let shown = errors.to_string();
+    assert!(
+        shown.ends_with(r#"prompt "z": file: the file "/dev/zero" has more than 1048576 bytes"#),
+        "{shown}"
+    );
+    assert_eq!(errors.watched().len(), 2);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("routes.toml");
+    let said = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        load(&path, &env()).unwrap_err().to_string().replace(&path.display().to_string(), "f")
+    };
+    assert_eq!(said(b"a = 1\n\xff"), "f: is not UTF-8: line 2 has other bytes");
+    assert_eq!(said(&vec![b'#'; (16 << 20) + 1]), "f: has more than 16777216 bytes");
+    assert!(said(b"").starts_with("f:1:1: providers is missing"));
+    assert_eq!(load(directory.path(), &env()).unwrap_err().faults().len(), 1);
 }

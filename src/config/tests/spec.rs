@@ -163,11 +163,11 @@ fn the_built_part_of_the_example_loads() {
         .collect();
     assert_eq!(targets, ["openai", "anthropic"]);
     assert_eq!(flag.rules[1].serve.percent().as_percent(), 10.0);
-    let Slot::Flag { flag: prompts, values } = &route.system_prompt else { panic!("no flag") };
+    let Slot::Flag { flag: prompts, values: texts } = &route.system_prompt else { panic!("no flag") };
     assert!(matches!(&prompts.rules[0].serve, Serve::Split { slices, .. } if slices.len() == 3));
-    assert!(values[2].as_ref().is_some_and(|prompt| prompt.template));
-    let Slot::Flag { flag: enabled, values } = &route.enabled else { panic!("no flag") };
-    assert_eq!((values.as_slice(), enabled.off.0), (&[Some(true), Some(false)][..], 1));
+    assert!(texts[2].as_ref().is_some_and(|prompt| prompt.template));
+    let Slot::Flag { flag: enabled, values: switches } = &route.enabled else { panic!("no flag") };
+    assert_eq!((switches.as_slice(), enabled.off.0), (&[Some(true), Some(false)][..], 1));
     assert_eq!(config.admin.tokens[0].role, Role::Operator);
     assert_eq!(config.clients[0].attributes.len(), 1);
     assert_eq!(config.models[2].also, ["claude-sonnet-4-6-*"]);
