@@ -51,6 +51,7 @@ fn loading<'d>(text: &'d str, base_dir: &'d Path, env: &'d dyn Environment) -> L
         errors: RefCell::default(),
         warnings: RefCell::default(),
         watched: RefCell::default(),
+        names: RefCell::default(),
         #[cfg(test)]
         asked: RefCell::default(),
     }

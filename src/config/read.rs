@@ -2,8 +2,10 @@
 //! cannot read it leaves out silently, because it was reported there.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -27,6 +29,8 @@ pub(crate) struct Loading<'d> {
     pub(crate) warnings: RefCell<Vec<(Span, String)>>,
     /// Files that were read, or should have been.
     pub(crate) watched: RefCell<Vec<PathBuf>>,
+    /// The names that each table of named tables declares, collected when they are first asked for.
+    pub(crate) names: RefCell<BTreeMap<&'static str, Rc<Vec<&'d str>>>>,
     /// The paths of the keys that the readers asked for.
     #[cfg(test)]
     pub(crate) asked: RefCell<std::collections::BTreeSet<&'static str>>,

@@ -31,7 +31,7 @@ pub(super) struct Drafted<'d> {
 /// What all flags of a file are read with.
 struct Reading<'r, 'd> {
     root: &'r Table<'d>,
-    attributes: &'r Attributes<'r>,
+    attributes: &'r Attributes<'r, 'd>,
     segments: &'r Segments,
     bindings: slots::Bindings<'d>,
 }
@@ -39,7 +39,7 @@ struct Reading<'r, 'd> {
 /// Reads `[flags]`.
 pub(super) fn flags<'d>(
     root: &Table<'d>,
-    attributes: &Attributes<'_>,
+    attributes: &Attributes<'_, 'd>,
     segments: &Segments,
 ) -> Vec<Drafted<'d>> {
     let reading = Reading { root, attributes, segments, bindings: slots::bindings(root) };

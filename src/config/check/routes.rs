@@ -24,11 +24,11 @@ struct Reading<'r, 'd> {
 }
 
 /// Reads `[routes]`.
-pub(super) fn routes(
-    root: &Table<'_>,
+pub(super) fn routes<'d>(
+    root: &Table<'d>,
     providers: &[Arc<Provider>],
     targets: &Targets<'_>,
-    flags: &[Drafted<'_>],
+    flags: &[Drafted<'d>],
 ) -> Vec<Arc<Route>> {
     let reading = Reading { root, providers, targets, flags };
     let tables = root.named("routes");

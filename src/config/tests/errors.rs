@@ -1,6 +1,6 @@
 //! Every kind of error, with its exact place and text.
 
-use super::environment::{BASE, check, env, parsed};
+use super::environment::{BASE, check, env, loaded, parsed};
 use crate::config::load;
 
 #[test]
@@ -352,4 +352,30 @@ fn files_are_read_with_a_bound_and_watched_even_when_they_are_not_there() {
     assert_eq!(said(&vec![b'#'; (16 << 20) + 1]), "f: has more than 16777216 bytes");
     assert!(said(b"").starts_with("f:1:1: providers is missing"));
     assert_eq!(load(directory.path(), &env()).unwrap_err().faults().len(), 1);
+}
+
+#[test]
+fn listeners_and_tokens_do_not_collide() {
+    check("[admin]\nlisten = \"127.0.0.1:0\"\n[server]\nlisten = \"127.0.0.1:0\"\n", &[]);
+    check(
+        "[clients.c]\nkey = \"${KEY}\"\n[server]\nlisten = \"0.0.0.0:9901\"\n",
+        &[
+            "4:24: admin.listen: 127.0.0.1:9901 cannot be had beside the data listener's 0.0.0.0:9901: choose another port",
+        ],
+    );
+}
+
+#[test]
+fn an_alias_needs_a_model_that_upstream_knows() {
+    let route = |model: &str| {
+        format!(
+            "[routes.r]\naliases = [\"x\"]\n{model}\n[flags.m]\nowner = \"x\"\npermanent = true\ndefault = \"as_sent\"\n"
+        )
+    };
+    let message = r#"2:11: route "r": aliases: an alias is no model, so the route must say which: write model = "…" or model.flag = "…""#;
+    check(&route(""), &[message]);
+    check(&route("model = \"as_sent\""), &[message]);
+    let warnings = loaded(&route("model.flag = \"m\"")).warnings;
+    let expected = "route \"r\": flag \"m\" can serve as_sent, and an alias is no model upstream";
+    assert!(warnings.iter().any(|line| line.ends_with(expected)), "{warnings:?}");
 }

@@ -421,3 +421,18 @@ fn segments_may_use_each_other_in_any_order_but_not_in_a_circle() {
         &[&format!("1:11: segment \"a\": {circle}"), &format!("3:11: segment \"b\": {circle}")],
     );
 }
+
+#[test]
+fn segments_nest_to_a_bound() {
+    let chain = |length: usize| {
+        let link =
+            |number: usize| format!("[segments.s{number}]\nwhen = {{ segment = \"s{}\" }}\n", number + 1);
+        let links: String = (0..length).map(link).collect();
+        format!("{links}[segments.s{length}]\nwhen = {{ tier = \"pro\" }}\n")
+    };
+    loaded(&chain(31));
+    check(
+        &chain(32),
+        &[r#"1:11: segment "s0": leans on more than 32 segments, one inside the other: flatten them"#],
+    );
+}

@@ -122,7 +122,7 @@ fn a_hundred_changes_are_said_a_few_times_and_the_last_is_not_lost() {
             break;
         }
     }
-    assert!(said <= 20, "{said} reloads");
+    assert!(said < 50, "{said} reloads");
 }
 
 #[test]
