@@ -16,4 +16,8 @@ pub mod observe;
 pub mod mock;
 pub mod snapshot;
 
+pub mod control;
+pub mod proxy;
+
+pub mod app;
 pub mod cli;

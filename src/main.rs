@@ -1,3 +1,7 @@
 //! Arguments → command → exit code; no logic.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dimmer::cli::run()
+}

@@ -15,7 +15,7 @@ use crate::wire::PromptMode;
 
 /// Options of `dimmer check`.
 #[derive(Args, Clone, Debug)]
-pub struct CheckArgs {
+pub(super) struct CheckArgs {
     /// The file to check
     #[arg(default_value = "routes.toml")]
     pub file: PathBuf,
@@ -29,7 +29,7 @@ pub struct CheckArgs {
 
 /// Checks the file and says what it found. Exit code 1: there are errors, or warnings under `--strict`; 2: nothing could
 /// be written.
-pub fn run(args: &CheckArgs, env: &dyn Environment, out: &mut dyn Write) -> ExitCode {
+pub(super) fn run(args: &CheckArgs, env: &dyn Environment, out: &mut dyn Write) -> ExitCode {
     let result = load(&args.file, env);
     let passed = result.as_ref().is_ok_and(|config| !args.strict || config.warnings.is_empty());
     let file = args.file.display().to_string();

@@ -9,14 +9,14 @@ use crate::config::{json_schema, markdown};
 
 /// Options of `dimmer schema`.
 #[derive(Args, Clone, Copy, Debug)]
-pub struct SchemaArgs {
+pub(super) struct SchemaArgs {
     /// Print docs/configuration.md instead
     #[arg(long)]
     pub markdown: bool,
 }
 
 /// Prints the schema. Exit code 2: nothing could be written.
-pub fn run(args: &SchemaArgs, out: &mut dyn Write) -> ExitCode {
+pub(super) fn run(args: &SchemaArgs, out: &mut dyn Write) -> ExitCode {
     let written = if args.markdown {
         out.write_all(markdown().as_bytes())
     } else {

@@ -71,6 +71,12 @@ impl Snapshot {
                 .map(|client| (key_digest(client.key.reveal()), Arc::clone(client)))
                 .collect(),
             context_headers: context_headers(&config),
+            attribute_names: config
+                .context
+                .attributes
+                .iter()
+                .map(|attribute| attribute.name.clone())
+                .collect(),
             needs_conversation: looks_at(&config, Attribute::Conversation, Some(&By::Conversation))
                 || config
                     .prompts
@@ -276,7 +282,7 @@ fn provider_plan(
 }
 
 /// `host:port`, without the port where it is the scheme's own, with brackets around an IPv6 address.
-fn authority(endpoint: &Endpoint) -> String {
+pub(super) fn authority(endpoint: &Endpoint) -> String {
     let host =
         if endpoint.host.contains(':') { format!("[{}]", endpoint.host) } else { endpoint.host.clone() };
     match (endpoint.tls, endpoint.port) {

@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 use http::HeaderName;
 
 use crate::config::{Client, Config};
-use crate::names::ModelName;
+use crate::names::{AttributeName, ModelName};
 
 pub use build::BuildError;
 pub use plan::{
@@ -46,6 +46,8 @@ pub struct Snapshot {
     pub clients: HashMap<[u8; 32], Arc<Client>>,
     /// The headers that carry context: read here, never sent upstream.
     pub context_headers: Vec<HeaderName>,
+    /// The declared attributes' names, in the order of a context's `custom`.
+    pub attribute_names: Vec<AttributeName>,
     /// Some flag or template looks at the conversation.
     pub needs_conversation: bool,
     /// Some flag looks at `request.tools`.

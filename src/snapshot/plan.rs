@@ -154,6 +154,16 @@ impl RoutePlan {
         }
     }
 
+    /// Everything that the `model` slot can hold.
+    pub fn model_targets(&self) -> impl Iterator<Item = &TargetPlan> {
+        let (fixed, values) = match &self.model {
+            SlotPlan::AsSent => (None, &[][..]),
+            SlotPlan::Fixed(target) => (Some(target), &[][..]),
+            SlotPlan::Flag { values, .. } => (None, values.as_slice()),
+        };
+        fixed.into_iter().chain(values.iter().flatten())
+    }
+
     /// What is counted of the model or reply at `place`.
     pub fn model_series(&self, place: usize) -> Option<&ModelSeries> {
         let label = self.labels.get(place)?;
@@ -192,7 +202,7 @@ impl Pattern {
         Self(text.split('*').map(Into::into).collect())
     }
 
-    fn matches(&self, name: &str) -> bool {
+    pub(super) fn matches(&self, name: &str) -> bool {
         let Some((first, rest)) = self.0.split_first() else { return false };
         let Some(mut tail) = name.strip_prefix(&**first) else { return false };
         let Some((last, middle)) = rest.split_last() else { return tail.is_empty() };

@@ -1,1 +1,24 @@
 //! Integration tests: one binary, one module per feature.
+
+#[cfg(test)]
+mod dashboards;
+#[cfg(test)]
+mod docs;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod gateway;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod passthrough;
+#[cfg(test)]
+mod sdk;
+#[cfg(test)]
+mod streaming;
+#[cfg(test)]
+mod tidy;
+#[cfg(test)]
+mod upstreams;

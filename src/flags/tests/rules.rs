@@ -84,6 +84,8 @@ fn a_missing_key_is_passed_over_and_said() {
     check([rule(one(A, 300_000))], "", "default ERROR TARGETING_KEY_MISSING");
     check([rule(split(&[(A, 50), (B, 50)], 1_000_000))], "", "default ERROR TARGETING_KEY_MISSING");
     check([rule(one(A, 300_000)), all(B)], "", "b TARGETING_MATCH rule 1");
+    check([rule(one(A, 0)), rule(one(B, 300_000))], "", "default ERROR TARGETING_KEY_MISSING");
+    check([rule(one(A, 300_000)), rule(one(B, 0))], "", "default ERROR TARGETING_KEY_MISSING");
     check([all(A)], "", "a TARGETING_MATCH rule 0");
     check([rule(one(A, 0))], "", "default DEFAULT");
     check([rule(split(&[(A, 50), (B, 50)], 0))], "", "default DEFAULT");

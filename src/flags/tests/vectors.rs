@@ -69,3 +69,23 @@ fn published(name: &str) -> VariantIndex {
         other => panic!("the page names no such variant: {other}"),
     }
 }
+
+/// A list of tests that is not checked becomes a lie.
+#[test]
+fn every_promise_names_tests_that_exist() {
+    let sources = [
+        ("vectors.rs", include_str!("vectors.rs")),
+        ("promises.rs", include_str!("promises.rs")),
+        ("distribution.rs", include_str!("distribution.rs")),
+        ("coverage.rs", include_str!("coverage.rs")),
+    ];
+    let rows = table("| promise | test |");
+    assert!(rows.len() >= 8, "the page lost its promises: {} left", rows.len());
+    for row in rows {
+        let [promise, proof] = row[..] else { panic!("not two cells: {row:?}") };
+        let (file, test) = proof.split_once("`: `").unwrap_or((proof, ""));
+        let (_, source) =
+            sources.iter().find(|(name, _)| *name == file).unwrap_or_else(|| panic!("no {file}"));
+        assert!(source.contains(&format!("fn {test}")), "{promise}: {file} has no test {test}");
+    }
+}

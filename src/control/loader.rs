@@ -1,0 +1,141 @@
+//! Loads the configuration and puts it in force: whole or not at all.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::clock;
+use crate::config::{Config, Errors, ProcessEnvironment, ProviderKind, load};
+use crate::flags::Lifetime;
+use crate::mock::{self, Mock};
+use crate::observe::{GatewaySeries, Loaded, Metrics};
+use crate::snapshot::{BuildError, Snapshot, Store};
+
+/// Loads one file again and again.
+pub struct Loader {
+    path: PathBuf,
+    metrics: Arc<Metrics>,
+    series: GatewaySeries,
+    /// The simulated providers, once a configuration has some. Written by a load; nobody else needs it.
+    simulated: Mutex<Option<Mock>>,
+}
+
+/// Why a configuration does not serve.
+#[derive(Debug)]
+pub enum LoadError {
+    /// The file is wrong.
+    File(Errors),
+    /// What the file says cannot be made ready.
+    Build(BuildError),
+    /// The simulated providers do not start.
+    Simulated(std::io::Error),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(errors) => write!(f, "{errors}"),
+            Self::Build(error) => write!(f, "{error}"),
+            Self::Simulated(error) => write!(f, "the simulated providers cannot listen on loopback: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+impl Loader {
+    /// A loader of the file at `path`.
+    pub fn new(path: &Path, metrics: &Arc<Metrics>) -> Self {
+        Self {
+            path: path.to_owned(),
+            metrics: Arc::clone(metrics),
+            series: GatewaySeries::new(metrics),
+            simulated: Mutex::new(None),
+        }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The first load. What is wrong is the caller's to tell.
+    pub fn first(&self) -> Result<Snapshot, LoadError> {
+        let snapshot = self.build(1)?;
+        self.say_loaded(&snapshot);
+        Ok(snapshot)
+    }
+
+    /// Loads again. A file that is wrong leaves the last good one serving, is counted, and said once.
+    pub fn again(&self, store: &Store) -> Option<Arc<Snapshot>> {
+        let before = store.load_full();
+        match self.build(before.generation.saturating_add(1)) {
+            Ok(snapshot) => {
+                warn_of_what_needs_a_restart(&before.config, &snapshot.config);
+                self.say_loaded(&snapshot);
+                let snapshot = Arc::new(snapshot);
+                store.store(Arc::clone(&snapshot));
+                tracing::info!(generation = snapshot.generation, "the configuration was reloaded");
+                Some(snapshot)
+            }
+            Err(error) => {
+                self.series.config_loaded(Err(()));
+                tracing::error!(
+                    serving_generation = before.generation,
+                    "the configuration is wrong; the last good one goes on serving: {error}"
+                );
+                None
+            }
+        }
+    }
+
+    fn build(&self, generation: u64) -> Result<Snapshot, LoadError> {
+        let now_s = i64::try_from(clock::unix_seconds()).unwrap_or(i64::MAX);
+        let config = load(&self.path, &ProcessEnvironment { now_s }).map_err(LoadError::File)?;
+        let simulated = self.simulate(&config).map_err(LoadError::Simulated)?;
+        Snapshot::build(config, generation, &self.metrics, simulated).map_err(LoadError::Build)
+    }
+
+    /// Starts the simulated providers with the first configuration that has some, and tells them of every later one.
+    fn simulate(&self, config: &Config) -> std::io::Result<Option<std::net::SocketAddr>> {
+        let wanted = config.providers.iter().any(|provider| provider.kind == ProviderKind::Mock);
+        let mut simulated = self.simulated.lock().unwrap_or_else(PoisonError::into_inner);
+        match simulated.as_ref() {
+            Some(mock) => mock.update(mock::from_config(config)),
+            None if wanted => *simulated = Some(Mock::start(0, mock::from_config(config))?),
+            None => {}
+        }
+        Ok(simulated.as_ref().map(Mock::address))
+    }
+
+    fn say_loaded(&self, snapshot: &Snapshot) {
+        for warning in &snapshot.config.warnings {
+            tracing::info!("{warning}");
+        }
+        let expiries: Vec<(String, i64)> = snapshot
+            .config
+            .flags
+            .iter()
+            .filter_map(|flag| match flag.lifetime {
+                Lifetime::Expires(at) => Some((flag.key.to_string(), at)),
+                Lifetime::Permanent => None,
+            })
+            .collect();
+        self.series.config_loaded(Ok(Loaded {
+            generation: snapshot.generation,
+            at_unix_seconds: clock::unix_time().as_secs_f64(),
+            flag_expiries: &expiries,
+        }));
+    }
+}
+
+fn warn_of_what_needs_a_restart(before: &Config, after: &Config) {
+    let changed = [
+        ("server.listen", before.server.listen != after.server.listen),
+        ("server.workers", before.server.workers != after.server.workers),
+        ("admin.listen", before.admin.listen != after.admin.listen),
+    ];
+    for (key, _) in changed.iter().filter(|(_, changed)| *changed) {
+        tracing::warn!(key, "this key was changed; it takes effect with the next start");
+    }
+}

@@ -1,0 +1,9 @@
+//! CONTROL PLANE: what changes the snapshot, and what tells how the gateway is.
+//!
+//! Writes snapshots, reads measurements; never on the way of a request, and knows nothing of `proxy`.
+
+mod admin;
+mod loader;
+
+pub use admin::{Admin, Readiness};
+pub use loader::{LoadError, Loader};

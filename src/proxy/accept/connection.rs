@@ -1,0 +1,200 @@
+//! One caller's connection: which HTTP it speaks, its limits, its end.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioTimer;
+use tokio::net::TcpStream;
+
+use crate::clock;
+use crate::config::Limits;
+use crate::proxy::accept::guarded_io::GuardedIo;
+use crate::proxy::serve_exchange;
+use crate::proxy::worker::Worker;
+
+/// What a connection and its requests know of each other. Written by the requests as they begin and end, read by the
+/// guard around the socket.
+#[derive(Debug)]
+pub(crate) struct ConnectionState {
+    /// Who is on the other side.
+    pub(crate) peer: SocketAddr,
+    /// Requests being served on it.
+    in_service: Cell<u32>,
+    /// When the last one ended, or the connection began.
+    idle_since: Cell<Instant>,
+}
+
+impl ConnectionState {
+    fn new(peer: SocketAddr) -> Self {
+        Self { peer, in_service: Cell::new(0), idle_since: Cell::new(clock::now()) }
+    }
+
+    /// A request's head has come.
+    pub(crate) fn begin(&self) {
+        self.in_service.set(self.in_service.get().saturating_add(1));
+    }
+
+    /// A request is over.
+    pub(crate) fn end(&self) {
+        self.in_service.set(self.in_service.get().saturating_sub(1));
+        self.idle_since.set(clock::now());
+    }
+
+    /// Whether no request is being served, and since when.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        (self.in_service.get() == 0).then(|| self.idle_since.get())
+    }
+}
+
+/// The time limits of a connection, as they were when it began.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// For a head, from its first byte.
+    pub(super) head: Duration,
+    /// For a request, on a kept-alive connection.
+    pub(super) idle: Duration,
+    /// For a caller that takes no bytes.
+    pub(super) write_stall: Duration,
+}
+
+/// Serves one connection to its end.
+pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+    // Without it an answer's last small piece waits for the caller's delayed acknowledgement, 40 ms.
+    let _ = stream.set_nodelay(true);
+    let limits = worker.gateway.snapshot().config.server.limits.clone();
+    let patience =
+        Patience { head: limits.header_timeout, idle: limits.idle_timeout, write_stall: limits.write_stall };
+    let Ok(Some(version)) = tokio::time::timeout(limits.header_timeout, protocol(&stream)).await else {
+        return;
+    };
+    let state = Rc::new(ConnectionState::new(peer));
+    let io = GuardedIo::new(stream, Rc::clone(&state), patience, version == Protocol::Http1);
+    let ended = match version {
+        Protocol::Http1 => http_1(worker, io, state, &limits).await,
+        Protocol::Http2 => http_2(worker, io, state, &limits).await,
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a caller's connection ended early");
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// The first bytes of every HTTP/2 connection, RFC 9113 section 3.4.
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Half a preface has come: the wait before looking again. It is rare enough that a poll is simpler than a wake-up.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Looks at the first bytes without taking them. hyper has no timer before it knows the protocol; the caller puts one
+/// around this. `None`: the connection is over.
+async fn protocol(stream: &TcpStream) -> Option<Protocol> {
+    let mut first = [0; PREFACE.len()];
+    loop {
+        let count = stream.peek(&mut first).await.ok().filter(|count| *count > 0)?;
+        let seen = first.get(..count)?;
+        if !PREFACE.starts_with(seen) {
+            return Some(Protocol::Http1);
+        }
+        if count == PREFACE.len() {
+            return Some(Protocol::Http2);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Room above `limits.headers` in which a head still gets a clear answer instead of hyper's bare 431.
+const HEAD_SLACK: usize = 64 * 1024;
+/// Fields of one head, nginx's and Envoy's default.
+const MAX_FIELDS: usize = 100;
+
+async fn http_1(
+    worker: Rc<Worker>,
+    io: GuardedIo,
+    state: Rc<ConnectionState>,
+    limits: &Limits,
+) -> hyper::Result<()> {
+    let mut draining = worker.gateway.draining.clone();
+    let service = service_fn(move |request| exchange(Rc::clone(&worker), Rc::clone(&state), request));
+    let head = usize::try_from(limits.headers).unwrap_or(usize::MAX).saturating_add(HEAD_SLACK);
+    let connection = http1::Builder::new()
+        .auto_date_header(false)
+        .max_headers(MAX_FIELDS)
+        .max_buf_size(head.max(READ_BUFFER))
+        .header_read_timeout(None)
+        .serve_connection(io, service);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        ended = &mut connection => return ended,
+        _ = draining.wait_for(|draining| *draining) => connection.as_mut().graceful_shutdown(),
+    }
+    connection.await
+}
+
+/// hyper's own read buffer grows up to here for large bodies; a smaller one costs more reads.
+const READ_BUFFER: usize = 400 * 1024;
+
+/// HTTP/2 limits, set rather than left to the library: Envoy's advice for the edge.
+const MAX_STREAMS: u32 = 100;
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const MAX_PENDING_RESETS: usize = 20;
+const MAX_LOCAL_RESETS: usize = 100;
+const SEND_BUFFER: usize = 256 * 1024;
+
+async fn http_2(
+    worker: Rc<Worker>,
+    io: GuardedIo,
+    state: Rc<ConnectionState>,
+    limits: &Limits,
+) -> hyper::Result<()> {
+    let mut draining = worker.gateway.draining.clone();
+    let service = service_fn(move |request| exchange(Rc::clone(&worker), Rc::clone(&state), request));
+    let head = u32::try_from(limits.headers).unwrap_or(u32::MAX).saturating_add(HEAD_SLACK as u32);
+    let connection = http2::Builder::new(OnThisThread)
+        .timer(TokioTimer::new())
+        .auto_date_header(false)
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_local_error_reset_streams(MAX_LOCAL_RESETS)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(head)
+        .serve_connection(io, service);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        ended = &mut connection => return ended,
+        _ = draining.wait_for(|draining| *draining) => connection.as_mut().graceful_shutdown(),
+    }
+    connection.await
+}
+
+/// hyper runs each HTTP/2 stream as a task; ours stay on the thread of their connection, and end with it.
+#[derive(Clone, Copy, Debug)]
+struct OnThisThread;
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for OnThisThread {
+    fn execute(&self, stream: F) {
+        tokio::task::spawn_local(stream);
+    }
+}
+
+async fn exchange(
+    worker: Rc<Worker>,
+    state: Rc<ConnectionState>,
+    request: http::Request<hyper::body::Incoming>,
+) -> Result<http::Response<crate::proxy::AnswerBody>, Infallible> {
+    Ok(serve_exchange(&worker, &state, request).await)
+}

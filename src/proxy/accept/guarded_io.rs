@@ -1,0 +1,162 @@
+//! The socket of a caller with time limits: for an idle connection, for a head, and for a caller that takes nothing.
+//!
+//! hyper has no limit on an idle or a stalled connection. One timer serves all three: it is armed for the earliest that
+//! could matter and, when it fires too early, armed again, so that a request costs no timer operation.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+
+use crate::clock;
+use crate::proxy::accept::connection::{ConnectionState, Patience};
+
+/// A caller's socket.
+#[derive(Debug)]
+pub(super) struct GuardedIo {
+    inner: TokioIo<TcpStream>,
+    state: Rc<ConnectionState>,
+    patience: Patience,
+    http_1: bool,
+    timer: Pin<Box<Sleep>>,
+    /// When the first byte of the latest head came; it counts only while it is later than the last request's end.
+    head_since: Option<Instant>,
+    /// Since when the caller takes nothing.
+    stalled_since: Option<Instant>,
+}
+
+/// Said to a caller whose head did not come whole in time, when it speaks HTTP/1.
+const HEAD_TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/json\r\n\
+content-length: 164\r\n\r\n{\"error\":{\"message\":\"the head of the request did not come whole within server.limits.header_timeout\",\
+\"type\":\"timeout_error\",\"param\":null,\"code\":\"dimmer_header_timeout\"}}\n";
+
+impl GuardedIo {
+    pub(super) fn new(
+        stream: TcpStream,
+        state: Rc<ConnectionState>,
+        patience: Patience,
+        http_1: bool,
+    ) -> Self {
+        let first = clock::now() + patience.head.min(patience.idle);
+        Self {
+            inner: TokioIo::new(stream),
+            state,
+            patience,
+            http_1,
+            timer: Box::pin(tokio::time::sleep_until(first.into())),
+            head_since: None,
+            stalled_since: None,
+        }
+    }
+
+    /// The earliest moment at which the connection has to end as things stand.
+    fn deadline(&self) -> Option<Instant> {
+        let idle = self.state.idle_since();
+        let head = self.in_head(idle).map(|since| since + self.patience.head);
+        let idle = idle.map(|since| since + self.patience.idle);
+        let stall = self.stalled_since.map(|since| since + self.patience.write_stall);
+        [head, idle, stall].into_iter().flatten().min()
+    }
+
+    /// Makes sure that the timer fires no later than the deadline; says whether the deadline has passed.
+    fn over(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(deadline) = self.deadline() else { return false };
+        if self.timer.deadline().into_std() > deadline {
+            self.timer.as_mut().reset(deadline.into());
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            if clock::now() >= deadline {
+                return true;
+            }
+            self.timer.as_mut().reset(deadline.into());
+        }
+        false
+    }
+
+    /// Since when a head is coming in.
+    fn in_head(&self, idle_since: Option<Instant>) -> Option<Instant> {
+        self.head_since.filter(|since| idle_since.is_some_and(|idle| *since >= idle))
+    }
+
+    /// Bytes came: outside of a request they begin a head.
+    fn saw_bytes(&mut self) {
+        let idle_since = self.state.idle_since();
+        if self.http_1 && idle_since.is_some() && self.in_head(idle_since).is_none() {
+            self.head_since = Some(clock::now());
+        }
+    }
+
+    fn too_slow(&mut self, cx: &mut Context<'_>) -> io::Error {
+        if self.in_head(self.state.idle_since()).is_some() && self.stalled_since.is_none() {
+            // Best effort: who sends a head byte by byte may not read either.
+            let _ = Pin::new(&mut self.inner).poll_write(cx, HEAD_TOO_SLOW);
+        }
+        io::ErrorKind::TimedOut.into()
+    }
+
+    /// What a write said decides whether the caller is stalled.
+    fn wrote<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if result.is_ready() {
+            self.stalled_since = None;
+            return result;
+        }
+        self.stalled_since.get_or_insert_with(clock::now);
+        if self.over(cx) { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { Poll::Pending }
+    }
+}
+
+impl Read for GuardedIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        match Pin::new(&mut self.inner).poll_read(cx, buffer) {
+            Poll::Ready(result) => {
+                self.saw_bytes();
+                // A head that trickles in is ready often enough never to be pending here.
+                if self.state.idle_since().is_some() && self.over(cx) {
+                    return Poll::Ready(Err(self.too_slow(cx)));
+                }
+                Poll::Ready(result)
+            }
+            Poll::Pending if self.over(cx) => Poll::Ready(Err(self.too_slow(cx))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Write for GuardedIo {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        self.wrote(cx, result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.inner).poll_write_vectored(cx, buffers);
+        self.wrote(cx, result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.inner).poll_flush(cx);
+        self.wrote(cx, result)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,243 @@
+//! 3: flags and guards → Decision. Pure but for counters: no I/O, no clock, no waiting; never fails a request because of a
+//! flag.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::config::Admitted;
+use crate::flags::{Context, Evaluation, EvaluationError, FlagState, Reason, evaluate};
+use crate::proxy::error::{Phase, ProxyError};
+use crate::snapshot::{
+    FlagPlan, ModelPlan, ProviderPlan, ReplyPlan, RoutePlan, SlotPlan, Snapshot, TargetPlan,
+};
+use crate::wire::{Endpoint, ErrorCode, PromptMode};
+
+/// What is served, and why.
+#[derive(Debug)]
+pub struct Decision {
+    /// Every flag that was evaluated, in the order of the slots.
+    pub evaluated: SmallVec<[Evaluated; 3]>,
+    /// Who answers.
+    pub answerer: Answerer,
+    /// The system prompt to write, as escaped JSON text, and how.
+    pub prompt: Option<(Bytes, PromptMode)>,
+    /// The answer is from the fallback, and why.
+    pub fallback: Option<&'static str>,
+}
+
+/// One flag's outcome.
+#[derive(Debug)]
+pub struct Evaluated {
+    /// The flag on its slot.
+    pub plan: Arc<FlagPlan>,
+    /// What came out.
+    pub evaluation: Evaluation,
+}
+
+/// Who answers.
+#[derive(Debug)]
+pub enum Answerer {
+    /// A declared model.
+    Model {
+        /// Which.
+        plan: Arc<ModelPlan>,
+        /// The request's own choice: no flag and no literal chose.
+        as_sent: bool,
+    },
+    /// A model that the configuration does not know, at the route's provider.
+    Unknown {
+        /// Who is asked.
+        provider: Arc<ProviderPlan>,
+    },
+    /// No language model.
+    Reply(Option<Arc<ReplyPlan>>),
+    /// No generation: the route's provider gets the request as it is.
+    PassThrough {
+        /// Who is asked.
+        provider: Arc<ProviderPlan>,
+    },
+}
+
+/// Decides one request.
+pub fn decision(
+    snapshot: &Snapshot,
+    route: &RoutePlan,
+    endpoint: Endpoint,
+    context: &Context<'_>,
+) -> Result<Decision, ProxyError> {
+    let mut evaluated = SmallVec::new();
+    let enabled = choose(&route.enabled, context, &mut evaluated).copied().unwrap_or(true);
+    if !enabled {
+        let reply = route.fallback.first().cloned();
+        let fallback = reply.is_some().then_some("killed");
+        return Ok(Decision { evaluated, answerer: Answerer::Reply(reply), prompt: None, fallback });
+    }
+    if !endpoint.generation() {
+        return Ok(Decision { evaluated, ..pass_through(route, endpoint)? });
+    }
+    let answerer = match choose(&route.model, context, &mut evaluated) {
+        Some(TargetPlan::Model(plan)) => Answerer::Model { plan: Arc::clone(plan), as_sent: false },
+        Some(TargetPlan::Reply(plan)) => Answerer::Reply(Some(Arc::clone(plan))),
+        None => as_sent(snapshot, route, endpoint, context)?,
+    };
+    let prompt = choose(&route.system_prompt, context, &mut evaluated).and_then(|prompt| {
+        match prompt.json_text(context, &snapshot.attribute_names) {
+            Ok(text) => Some((text, route.prompt_mode)),
+            Err(crate::snapshot::NotRendered) => {
+                route.prompt_not_rendered(&prompt.name);
+                None
+            }
+        }
+    });
+    check_dialect(&answerer, endpoint)?;
+    if evaluated
+        .iter()
+        .any(|one: &Evaluated| one.evaluation.error == Some(EvaluationError::TargetingKeyMissing))
+    {
+        route.series.targeting_key_missing();
+    }
+    Ok(Decision { evaluated, answerer, prompt, fallback: None })
+}
+
+/// No flag applies: the route's provider gets the request as it is.
+pub(crate) fn pass_through(route: &RoutePlan, endpoint: Endpoint) -> Result<Decision, ProxyError> {
+    let provider = provider(route, endpoint)?;
+    let answerer = Answerer::PassThrough { provider };
+    Ok(Decision { evaluated: SmallVec::new(), answerer, prompt: None, fallback: None })
+}
+
+/// What a slot says; `None`: the request's own value.
+fn choose<'s, T>(
+    slot: &'s SlotPlan<T>,
+    context: &Context<'_>,
+    evaluated: &mut SmallVec<[Evaluated; 3]>,
+) -> Option<&'s T> {
+    match slot {
+        SlotPlan::AsSent => None,
+        SlotPlan::Fixed(value) => Some(value),
+        SlotPlan::Flag { plan, values } => {
+            // The place of kills and overrides: today every flag is as the file says.
+            let evaluation = evaluate(&plan.flag, context, &FlagState::default());
+            plan.series.evaluated(evaluation.variant.0, evaluation.reason);
+            evaluated.push(Evaluated { plan: Arc::clone(plan), evaluation });
+            values.get(usize::from(evaluation.variant.0)).and_then(Option::as_ref)
+        }
+    }
+}
+
+/// The model that the app asked for, if the route lets it.
+fn as_sent(
+    snapshot: &Snapshot,
+    route: &RoutePlan,
+    endpoint: Endpoint,
+    context: &Context<'_>,
+) -> Result<Answerer, ProxyError> {
+    let asked = context.request_model.unwrap_or_default();
+    let known = snapshot.model(asked);
+    let admitted = match (&route.models, known) {
+        (Admitted::Any, _) | (Admitted::Declared, Some(_)) => true,
+        (Admitted::Declared, None) | (Admitted::Only(_), None) => false,
+        (Admitted::Only(models), Some(plan)) => models.iter().any(|model| model.name == plan.model.name),
+    };
+    let means_route = snapshot.by_alias.contains_key(asked) && known.is_none();
+    if !admitted || means_route {
+        return Err(not_admitted(snapshot, route, asked, means_route));
+    }
+    Ok(match known {
+        Some(plan) => Answerer::Model { plan: Arc::clone(plan), as_sent: true },
+        None => Answerer::Unknown { provider: provider(route, endpoint)? },
+    })
+}
+
+fn not_admitted(snapshot: &Snapshot, route: &RoutePlan, asked: &str, means_route: bool) -> ProxyError {
+    let names: Vec<&str> = match &route.models {
+        Admitted::Only(models) => models.iter().map(|model| model.name.as_str()).collect(),
+        Admitted::Any | Admitted::Declared => snapshot.model_names().map(|name| name.as_str()).collect(),
+    };
+    let why = if means_route {
+        format!("`{asked}` means the route `{}`, whose flags leave the model to the app", route.name)
+    } else {
+        format!("the route `{}` does not take the model `{asked}`", route.name)
+    };
+    ProxyError::caller(
+        ErrorCode::ModelNotAdmitted,
+        Phase::Decide,
+        format!("{why}; ask for one of: {}", names.join(", ")),
+    )
+    .param("model")
+}
+
+fn provider(route: &RoutePlan, endpoint: Endpoint) -> Result<Arc<ProviderPlan>, ProxyError> {
+    let dialect = endpoint.dialect();
+    route.provider(dialect).cloned().ok_or_else(|| {
+        ProxyError::caller(
+            ErrorCode::CannotTranslate,
+            Phase::Decide,
+            format!(
+                "the route `{}` has no provider that speaks {}'s API; call it in the other dialect, or name such a \
+                 provider in `provider` of [routes.{}]",
+                route.name,
+                dialect.as_str(),
+                route.name
+            ),
+        )
+    })
+}
+
+/// A declared model's provider must speak the request's dialect: nothing is translated yet.
+fn check_dialect(answerer: &Answerer, endpoint: Endpoint) -> Result<(), ProxyError> {
+    let Answerer::Model { plan, .. } = answerer else { return Ok(()) };
+    if plan.provider.provider.kind.speaks(endpoint.dialect()) {
+        return Ok(());
+    }
+    Err(ProxyError::caller(
+        ErrorCode::CannotTranslate,
+        Phase::Decide,
+        format!(
+            "the model `{}` is served by a provider that does not speak {}'s API, in which this request is written; \
+             call it through the other API",
+            plan.model.name,
+            endpoint.dialect().as_str()
+        ),
+    )
+    .param("model"))
+}
+
+impl Decision {
+    /// The place of what answers among the route's series.
+    pub(crate) fn place(&self, route: &RoutePlan) -> usize {
+        match &self.answerer {
+            Answerer::Model { plan, .. } => plan.place,
+            Answerer::Reply(Some(plan)) => plan.place,
+            Answerer::Unknown { .. } => route.other_place(),
+            Answerer::Reply(None) | Answerer::PassThrough { .. } => route.none_place(),
+        }
+    }
+
+    /// The name of what answers, for people: the configuration's, or `other` or `none`.
+    pub fn model_label(&self) -> &str {
+        match &self.answerer {
+            Answerer::Model { plan, .. } => &plan.model.name,
+            Answerer::Reply(Some(plan)) => &plan.reply.name,
+            Answerer::Unknown { .. } => "other",
+            Answerer::Reply(None) | Answerer::PassThrough { .. } => "none",
+        }
+    }
+
+    /// The value of `x-dimmer-flags`: `KEY=VARIANT;REASON, …`, empty without flags.
+    pub fn flags_header(&self) -> String {
+        let mut text = String::new();
+        for evaluated in &self.evaluated {
+            let flag = &evaluated.plan.flag;
+            let variant = flag.variant(evaluated.evaluation.variant).map_or("", |variant| &variant.name);
+            let comma = if text.is_empty() { "" } else { ", " };
+            let reason: Reason = evaluated.evaluation.reason;
+            // Writing into a String cannot fail.
+            let _ = write!(text, "{comma}{}={variant};{}", flag.key, reason.as_str());
+        }
+        text
+    }
+}

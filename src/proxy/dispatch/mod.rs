@@ -1,0 +1,248 @@
+//! 5: the request goes to its provider, over a connection that the request's own task drives.
+//!
+//! No connection has a task of its own: no channel, no wake-up and no task switch lies between provider and caller, and
+//! dropping the exchange closes the connection at once. A request is sent a second time only when not a byte of it was
+//! written.
+
+mod connect;
+mod pool;
+
+pub(crate) use connect::Connector;
+pub(crate) use pool::Pool;
+pub(crate) use pool::Upstream;
+
+use std::future::{Future, poll_fn};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use http::{Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+
+use crate::clock;
+use crate::proxy::body::RequestBody;
+use crate::proxy::error::{Phase, ProxyError};
+use crate::proxy::exchange::Exchange;
+use crate::proxy::identify::Upload;
+use crate::proxy::rewrite::Outgoing;
+use crate::snapshot::ProviderPlan;
+use crate::wire::ErrorCode;
+
+/// The head of a provider's answer, and the connection that its body comes on.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// Head and body.
+    pub(crate) response: Response<Incoming>,
+    /// What drives the body.
+    pub(crate) upstream: Upstream,
+}
+
+/// Sends the request and waits for the head of the answer.
+pub(crate) async fn send(exchange: &mut Exchange, outgoing: Outgoing) -> Result<Answered, ProxyError> {
+    let provider = Arc::clone(&outgoing.provider);
+    exchange.provider = Some(Arc::clone(&provider));
+    let our_credential = outgoing.our_credential;
+    let began = clock::now();
+    let result = attempt(exchange, &provider, outgoing).await;
+    let took = clock::now().saturating_duration_since(began);
+    exchange.waited += took;
+    exchange.reservation = None;
+    let status = result.as_ref().ok().map(|answered| answered.response.status());
+    provider.series.answered(status.map(|status| status.as_u16()));
+    if status.is_some() {
+        provider.series.duration.observe(took.as_secs_f64());
+    }
+    if let Some(oddity) = result.as_ref().ok().and_then(|answered| oddity(&answered.response)) {
+        return Err(ProxyError::upstream(
+            ErrorCode::UpstreamProtocol,
+            Phase::Await,
+            format!("the provider `{}` {oddity}", provider.provider.name),
+        ));
+    }
+    match status {
+        Some(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) if our_credential => {
+            Err(credential_refused(&provider, status))
+        }
+        _ => result,
+    }
+}
+
+async fn attempt(
+    exchange: &Exchange,
+    provider: &ProviderPlan,
+    outgoing: Outgoing,
+) -> Result<Answered, ProxyError> {
+    let patience = Patience {
+        first_byte: match exchange.stream {
+            true => provider.timeouts.first_byte_stream,
+            false => provider.timeouts.first_byte_whole,
+        },
+        total: provider.timeouts.total.map(|total| exchange.started + total),
+        upload: outgoing.upload,
+    };
+    let told = |failure: Failure| failure.error(exchange, patience.upload.as_deref());
+    let mut request = outgoing.request;
+    if let Some(upstream) = idle(exchange, provider) {
+        match exchange_on(upstream, request, &patience).await {
+            Ok(answered) => return Ok(answered),
+            // The provider had closed the connection: not a byte was written, so nothing can happen twice.
+            Err(Failure::Unwritten(unsent)) => request = *unsent,
+            Err(failure) => return Err(told(failure)),
+        }
+    }
+    let upstream = exchange.gateway().connector.connect(provider).await?;
+    exchange_on(upstream, request, &patience).await.map_err(told)
+}
+
+/// A connection of the pool that is still alive.
+fn idle(exchange: &Exchange, provider: &ProviderPlan) -> Option<Upstream> {
+    exchange.worker.pool.borrow_mut().take(&provider.endpoint, clock::now())
+}
+
+/// How long one try may take.
+struct Patience {
+    first_byte: Option<Duration>,
+    total: Option<Instant>,
+    upload: Option<Rc<Upload>>,
+}
+
+impl Patience {
+    /// Waits until it is used up. A body that is still coming in does not count.
+    async fn used_up(&self) {
+        let began = clock::now();
+        loop {
+            let uploaded = match &self.upload {
+                Some(upload) => upload.done.get(),
+                None => Some(began),
+            };
+            let first_byte =
+                self.first_byte.map(|limit| (uploaded.unwrap_or_else(clock::now) + limit, uploaded));
+            let deadline = first_byte.map(|(deadline, _)| deadline).into_iter().chain(self.total).min();
+            let Some(deadline) = deadline else { return std::future::pending().await };
+            tokio::time::sleep_until(deadline.into()).await;
+            let total_is_over = self.total.is_some_and(|total| deadline >= total);
+            let still_uploading = first_byte.is_some_and(|(_, uploaded)| uploaded.is_none());
+            if total_is_over || !still_uploading {
+                return;
+            }
+        }
+    }
+}
+
+/// Why a try gave no answer.
+enum Failure {
+    /// Nothing was written: the request comes back.
+    Unwritten(Box<Request<RequestBody>>),
+    /// Something of it may have been.
+    Sent(hyper::Error),
+    /// The provider closed the connection.
+    Closed,
+    /// The provider talked on and on without an answer's head.
+    TooMuch,
+    TimedOut,
+}
+
+/// One request on one connection, driven from here.
+async fn exchange_on(
+    mut upstream: Upstream,
+    request: Request<RequestBody>,
+    patience: &Patience,
+) -> Result<Answered, Failure> {
+    upstream.budget.set();
+    let result = {
+        let mut answer = std::pin::pin!(upstream.sender.try_send_request(request));
+        let mut used_up = std::pin::pin!(patience.used_up());
+        let connection = &mut upstream.connection;
+        poll_fn(|cx| {
+            // The clock first: a provider that never stops talking would use up this task's turn before it.
+            if used_up.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(Failure::TimedOut));
+            }
+            let closed = connection.as_mut().poll(cx).is_ready();
+            match answer.as_mut().poll(cx) {
+                Poll::Ready(result) => Poll::Ready(result.map_err(failure)),
+                Poll::Pending if closed => Poll::Ready(Err(Failure::Closed)),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    };
+    if result.is_err() && upstream.budget.is_spent() {
+        return Err(Failure::TooMuch);
+    }
+    upstream.budget.lift();
+    result.map(|response| Answered { response, upstream })
+}
+
+fn failure(mut error: TrySendError<Request<RequestBody>>) -> Failure {
+    match error.take_message() {
+        Some(request) => Failure::Unwritten(Box::new(request)),
+        None => Failure::Sent(error.into_error()),
+    }
+}
+
+impl Failure {
+    /// As the caller is told; the provider's own words stay in the log.
+    fn error(self, exchange: &Exchange, upload: Option<&Upload>) -> ProxyError {
+        let name = exchange.provider.as_ref().map_or("", |plan| plan.provider.name.as_str());
+        let limits = &exchange.snapshot.config.server.limits;
+        if let Some(trouble) = upload.and_then(|upload| upload.trouble.get()) {
+            return trouble.error(limits);
+        }
+        match self {
+            Self::TimedOut => ProxyError::upstream(
+                ErrorCode::UpstreamTimeout,
+                Phase::Await,
+                format!("the provider `{name}` did not begin its answer in time (providers.{name}.timeouts)"),
+            ),
+            Self::TooMuch => ProxyError::upstream(
+                ErrorCode::UpstreamProtocol,
+                Phase::Await,
+                format!("the provider `{name}` sent interim answers without end"),
+            ),
+            Self::Sent(error) if error.is_parse() => ProxyError::upstream(
+                ErrorCode::UpstreamProtocol,
+                Phase::Await,
+                format!("the provider `{name}` answered with something that is not HTTP"),
+            )
+            .detail(error),
+            Self::Sent(error) => closed(name).detail(error),
+            Self::Unwritten(_) | Self::Closed => closed(name),
+        }
+    }
+}
+
+/// What makes an answer one that nobody can trust, though its head could be read.
+fn oddity(response: &Response<Incoming>) -> Option<&'static str> {
+    let headers = response.headers();
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Some("switched protocols without being asked to");
+    }
+    // RFC 9112 section 6.3: it may be an attempt at response splitting, and is an error in any case.
+    let framed_twice =
+        headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH);
+    framed_twice.then_some("framed its answer both by length and by chunks")
+}
+
+fn closed(name: &str) -> ProxyError {
+    ProxyError::upstream(
+        ErrorCode::UpstreamReset,
+        Phase::Await,
+        format!(
+            "the provider `{name}` closed the connection before it answered; the request may have been billed and was \
+             not sent again"
+        ),
+    )
+}
+
+fn credential_refused(provider: &ProviderPlan, status: StatusCode) -> ProxyError {
+    let name = &provider.provider.name;
+    ProxyError::upstream(
+        ErrorCode::UpstreamCredential,
+        Phase::Await,
+        format!("the provider `{name}` refused the gateway's own credential with {}", status.as_u16()),
+    )
+    .detail(format!("check providers.{name}.api_key"))
+}

@@ -1,0 +1,106 @@
+//! Idle connections to providers: one worker's own, so nothing is locked.
+//!
+//! A connection comes back only after a complete, well-framed exchange with nothing left unread, and goes out again only
+//! if it is still open, silent and ready.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use hyper::client::conn::http1::{Connection, SendRequest};
+use hyper_util::rt::TokioIo;
+
+use crate::proxy::body::RequestBody;
+use crate::proxy::dispatch::connect::{HeadBudget, Socket};
+use crate::snapshot::Endpoint;
+
+/// Below the idle time after which providers' load balancers close a connection (60 s is common): the shorter, the fewer
+/// requests meet a connection that is just being closed.
+const IDLE: Duration = Duration::from_secs(25);
+
+/// Idle connections kept to one provider by one worker; beyond it they are closed.
+const KEPT: usize = 1024;
+
+/// A connection to a provider that no task owns: whoever uses it polls it.
+pub(crate) struct Upstream {
+    /// Takes requests in.
+    pub(crate) sender: SendRequest<RequestBody>,
+    /// Moves bytes; has to be polled.
+    pub(crate) connection: Pin<Box<Connection<TokioIo<Socket>, RequestBody>>>,
+    /// How much it may say before an answer's head is whole.
+    pub(super) budget: HeadBudget,
+    endpoint: Arc<Endpoint>,
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+impl Upstream {
+    pub(super) fn new(
+        sender: SendRequest<RequestBody>,
+        connection: Connection<TokioIo<Socket>, RequestBody>,
+        budget: HeadBudget,
+        endpoint: Arc<Endpoint>,
+    ) -> Self {
+        Self { sender, connection: Box::pin(connection), budget, endpoint }
+    }
+
+    /// Whether it is open, has said nothing unasked, and takes a request now.
+    fn is_fresh(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        // The first look lets it settle what the last exchange left to be done, the second sees the result.
+        for _ in 0..2 {
+            if self.connection.as_mut().poll(&mut cx).is_ready() {
+                return false;
+            }
+            if self.sender.is_ready() {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// The idle connections of one worker.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    /// The latest at the end, so that the others grow old and are closed.
+    idle: HashMap<Arc<Endpoint>, Vec<(Upstream, Instant)>>,
+}
+
+impl Pool {
+    /// The connection used last that is still fresh.
+    pub(crate) fn take(&mut self, endpoint: &Arc<Endpoint>, now: Instant) -> Option<Upstream> {
+        let kept = self.idle.get_mut(endpoint)?;
+        while let Some((mut upstream, since)) = kept.pop() {
+            let young = now.saturating_duration_since(since) < IDLE;
+            if young && upstream.is_fresh() {
+                return Some(upstream);
+            }
+        }
+        None
+    }
+
+    /// Takes a connection back whose exchange is complete.
+    pub(crate) fn put(&mut self, upstream: Upstream, now: Instant) {
+        let kept = self.idle.entry(Arc::clone(&upstream.endpoint)).or_default();
+        if kept.len() < KEPT && !upstream.sender.is_closed() {
+            kept.push((upstream, now));
+        }
+    }
+
+    /// Closes what has been idle for too long.
+    pub(crate) fn sweep(&mut self, now: Instant) {
+        self.idle.retain(|_, kept| {
+            kept.retain(|(_, since)| now.saturating_duration_since(*since) < IDLE);
+            !kept.is_empty()
+        });
+    }
+}

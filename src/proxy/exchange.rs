@@ -1,0 +1,94 @@
+//! What is known so far about one request, stage by stage. Handed from stage to stage, then to the answer's body, and
+//! counted when it is dropped, whoever drops it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::clock;
+use crate::observe::Outcome;
+use crate::proxy::accept::ConnectionState;
+use crate::proxy::decide::Decision;
+use crate::proxy::identify::Reservation;
+use crate::proxy::worker::{Gateway, RequestId, Worker};
+use crate::snapshot::{ProviderPlan, RoutePlan, Snapshot};
+use crate::wire::{Dialect, Endpoint, Facts};
+
+/// One request and its answer.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    /// The thread that serves it.
+    pub(crate) worker: Rc<Worker>,
+    /// The one snapshot that it sees, from start to end.
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// Its connection; told when the exchange ends.
+    pub(crate) connection: Rc<ConnectionState>,
+    /// When its head had come.
+    pub(crate) started: Instant,
+    /// Its id.
+    pub(crate) id: RequestId,
+    /// Which call it is. Written by `identify`.
+    pub(crate) endpoint: Endpoint,
+    /// Whose feature it is. Written by `identify`.
+    pub(crate) route: Option<Arc<RoutePlan>>,
+    /// Whether a stream was asked for. Written by `identify` where the body was read.
+    pub(crate) stream: bool,
+    /// What was decided. Written by `decide`.
+    pub(crate) decision: Option<Decision>,
+    /// The names of the parameters taken out. Written by `rewrite`.
+    pub(crate) dropped: Vec<String>,
+    /// Who is asked. Written by `dispatch`.
+    pub(crate) provider: Option<Arc<ProviderPlan>>,
+    /// The held body's share of the memory budget; given back when the provider has answered.
+    pub(crate) reservation: Option<Reservation>,
+    /// Time spent waiting for the caller's body and the provider.
+    pub(crate) waited: Duration,
+    /// When the first piece of content passed. Written by `relay`.
+    pub(crate) first_token: Option<Duration>,
+    /// What was learned from the answer. Written by `relay`.
+    pub(crate) facts: Option<Facts>,
+    /// The answer's head was sent.
+    pub(crate) answered: bool,
+    /// How it ended; still empty when the caller went away.
+    pub(crate) outcome: Option<Outcome>,
+}
+
+impl Exchange {
+    /// A request's head has come.
+    pub(crate) fn begin(worker: &Rc<Worker>, connection: &Rc<ConnectionState>) -> Self {
+        let gateway = &worker.gateway;
+        gateway.in_flight.fetch_add(1, Ordering::Relaxed);
+        connection.begin();
+        Self {
+            snapshot: gateway.snapshot(),
+            id: worker.request_id(),
+            worker: Rc::clone(worker),
+            connection: Rc::clone(connection),
+            started: clock::now(),
+            endpoint: Endpoint::Other(Dialect::OpenAi),
+            route: None,
+            stream: false,
+            decision: None,
+            dropped: Vec::new(),
+            provider: None,
+            reservation: None,
+            waited: Duration::ZERO,
+            first_token: None,
+            facts: None,
+            answered: false,
+            outcome: None,
+        }
+    }
+
+    /// The process's part.
+    pub(crate) fn gateway(&self) -> &Gateway {
+        &self.worker.gateway
+    }
+
+    /// The route is known: it counts as in flight there.
+    pub(crate) fn on_route(&mut self, route: Arc<RoutePlan>) {
+        route.series.in_flight.inc();
+        self.route = Some(route);
+    }
+}

@@ -1,0 +1,129 @@
+//! 7: a finished exchange becomes numbers. Also when the caller went away: what was decided is counted all the same.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::clock;
+use crate::config::Price;
+use crate::observe::{ModelSeries, Outcome, TokenKind};
+use crate::proxy::decide::{Answerer, Decision};
+use crate::proxy::exchange::Exchange;
+use crate::snapshot::RoutePlan;
+use crate::units::PicoUsd;
+use crate::wire::{Facts, Usage};
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        finish(self);
+        if let Some(route) = &self.route {
+            route.series.in_flight.dec();
+        }
+        self.gateway().in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.connection.end();
+    }
+}
+
+fn finish(exchange: &Exchange) {
+    let outcome = exchange.outcome.unwrap_or(Outcome::Cancelled);
+    let took = clock::now().saturating_duration_since(exchange.started);
+    if let Some(route) = &exchange.route {
+        count(exchange, route, outcome, took);
+    }
+    let gateway = exchange.gateway();
+    for field in &exchange.dropped {
+        gateway.series.dropped_parameter(field);
+    }
+    if exchange.answered {
+        match outcome {
+            Outcome::Cancelled => gateway.series.breaks_client.inc(),
+            Outcome::Cut | Outcome::Timeout => gateway.series.breaks_upstream.inc(),
+            _ => {}
+        }
+    }
+    log(exchange, outcome, took);
+}
+
+fn count(exchange: &Exchange, route: &RoutePlan, outcome: Outcome, took: Duration) {
+    if outcome == Outcome::Cancelled {
+        route.series.disconnects.inc();
+    }
+    let place = match &exchange.decision {
+        Some(decision) => decision.place(route),
+        None => route.none_place(),
+    };
+    if let Some(series) = route.model_series(place) {
+        series.ended(outcome, took);
+        if let Some(after) = exchange.first_token {
+            series.first_token(after);
+        }
+        if let Some(facts) = &exchange.facts {
+            count_facts(exchange, series, facts);
+        }
+    }
+    let Some(decision) = &exchange.decision else { return };
+    for evaluated in &decision.evaluated {
+        evaluated.plan.series.ended(evaluated.evaluation.variant.0, outcome, took);
+    }
+}
+
+/// Tokens, cost and length, of answers that are known to the end.
+fn count_facts(exchange: &Exchange, series: &ModelSeries, facts: &Facts) {
+    let Some(decision) = &exchange.decision else { return };
+    if facts.complete {
+        series.output_chars(facts.output_chars);
+        for evaluated in &decision.evaluated {
+            evaluated.plan.series.output_chars(evaluated.evaluation.variant.0, facts.output_chars);
+        }
+    }
+    if let Some(usage) = &facts.usage {
+        series.tokens(TokenKind::Input, usage.input);
+        series.tokens(TokenKind::CachedInput, usage.cache_read);
+        series.tokens(TokenKind::CacheWrite, usage.cache_write);
+        series.tokens(TokenKind::Output, usage.output);
+        series.tokens(TokenKind::Reasoning, usage.reasoning);
+    }
+    if !facts.complete && facts.usage.is_none() {
+        return;
+    }
+    match (price(decision), &facts.usage) {
+        (Some(price), Some(usage)) => {
+            let usd = cost(&price, usage).as_usd();
+            series.cost_usd(usd);
+            for evaluated in &decision.evaluated {
+                evaluated.plan.series.cost_usd(evaluated.evaluation.variant.0, usd);
+            }
+        }
+        _ => series.unpriced(),
+    }
+}
+
+fn price(decision: &Decision) -> Option<Price> {
+    match &decision.answerer {
+        Answerer::Model { plan, .. } => plan.model.price,
+        Answerer::Unknown { .. } | Answerer::Reply(_) | Answerer::PassThrough { .. } => None,
+    }
+}
+
+/// A cache's writes are billed as input: a provider's surcharge for them is not in the table.
+fn cost(price: &Price, usage: &Usage) -> PicoUsd {
+    price.input.times(usage.input.saturating_add(usage.cache_write))
+        + price.cached_input.times(usage.cache_read)
+        + price.output.times(usage.output)
+}
+
+/// One line per request, for those who ask for it (`DIMMER_LOG=dimmer::access=debug`).
+fn log(exchange: &Exchange, outcome: Outcome, took: Duration) {
+    tracing::debug!(
+        target: "dimmer::access",
+        request_id = exchange.id.as_str(),
+        route = exchange.route.as_ref().map_or("none", |route| route.name.as_str()),
+        endpoint = exchange.endpoint.as_str(),
+        model = exchange.decision.as_ref().map_or("none", |decision| decision.model_label()),
+        provider = exchange.provider.as_ref().map_or("none", |plan| plan.provider.name.as_str()),
+        flags = exchange.decision.as_ref().map(Decision::flags_header).unwrap_or_default(),
+        outcome = outcome.as_str(),
+        stream = exchange.stream,
+        duration_ms = took.as_secs_f64() * 1e3,
+        "request"
+    );
+}

@@ -1,0 +1,281 @@
+//! Reading a request's body: held under limits where something is decided from it, streamed through where not.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::Sleep;
+
+use crate::clock;
+use crate::config::Limits;
+use crate::proxy::body::BodyBroken;
+use crate::proxy::error::{Phase, ProxyError};
+use crate::proxy::exchange::Exchange;
+use crate::wire::{CodingError, ErrorCode, decode_body};
+
+/// A body that was read whole.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// As it came, or decoded.
+    pub(crate) bytes: Bytes,
+    /// It came encoded: what goes upstream is not.
+    pub(crate) decoded: bool,
+}
+
+/// A held body's share of the memory budget, given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    budget: Arc<AtomicU64>,
+    bytes: u64,
+}
+
+impl Reservation {
+    /// Takes `more` bytes of `limit`; `false`: there are not so many.
+    fn grow(&mut self, more: u64, limit: u64) -> bool {
+        let before = self.budget.fetch_add(more, Ordering::Relaxed);
+        self.bytes = self.bytes.saturating_add(more);
+        before.saturating_add(more) <= limit
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.budget.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Reads a body whole, under `server.limits`. The reservation stays with the exchange.
+pub(crate) async fn hold<B>(exchange: &mut Exchange, headers: &HeaderMap, body: B) -> Result<Held, ProxyError>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let began = clock::now();
+    let limits = exchange.snapshot.config.server.limits.clone();
+    let mut reservation = Reservation { budget: Arc::clone(&exchange.gateway().held_bytes), bytes: 0 };
+    let read = tokio::time::timeout(limits.body_timeout, collect(body, &limits, &mut reservation)).await;
+    exchange.waited += clock::now().saturating_duration_since(began);
+    let bytes = read.map_err(|_| too_slow(limits.body_timeout))??;
+    let held = decoded(bytes, headers, &limits)?;
+    let growth = (held.bytes.len() as u64).saturating_sub(reservation.bytes);
+    if !reservation.grow(growth, limits.memory) {
+        return Err(out_of_memory(&limits));
+    }
+    exchange.reservation = Some(reservation);
+    Ok(held)
+}
+
+async fn collect<B>(mut body: B, limits: &Limits, reservation: &mut Reservation) -> Result<Bytes, ProxyError>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let announced = body.size_hint().exact();
+    if announced.is_some_and(|bytes| bytes > limits.body) {
+        return Err(too_large(limits.body, "server.limits.body"));
+    }
+    if !reservation.grow(announced.unwrap_or(0), limits.memory) {
+        return Err(out_of_memory(limits));
+    }
+    let mut first: Option<Bytes> = None;
+    let mut whole = BytesMut::new();
+    let mut seen = 0_u64;
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let Ok(frame) = frame else { return Err(broken()) };
+        let Ok(piece) = frame.into_data() else { continue };
+        seen = seen.saturating_add(piece.len() as u64);
+        if seen > limits.body {
+            return Err(too_large(limits.body, "server.limits.body"));
+        }
+        if announced.is_none() && !reservation.grow(piece.len() as u64, limits.memory) {
+            return Err(out_of_memory(limits));
+        }
+        match first.take() {
+            None if whole.is_empty() => first = Some(piece),
+            None => whole.extend_from_slice(&piece),
+            Some(begin) => {
+                let room = announced.and_then(|bytes| usize::try_from(bytes).ok());
+                whole.reserve(room.unwrap_or(begin.len() + piece.len()));
+                whole.extend_from_slice(&begin);
+                whole.extend_from_slice(&piece);
+            }
+        }
+    }
+    Ok(first.unwrap_or_else(|| whole.freeze()))
+}
+
+fn decoded(bytes: Bytes, headers: &HeaderMap, limits: &Limits) -> Result<Held, ProxyError> {
+    let Some(encoding) = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok()) else {
+        return Ok(Held { bytes, decoded: false });
+    };
+    match decode_body(encoding, &bytes, limits.body) {
+        Ok(bytes) => Ok(Held { bytes: bytes.into(), decoded: true }),
+        Err(error @ CodingError::TooLarge) => {
+            Err(too_large(limits.body, "server.limits.body, which holds for the decoded body").detail(error))
+        }
+        Err(error @ CodingError::Unknown { .. }) => Err(ProxyError::caller(
+            ErrorCode::UnsupportedEncoding,
+            Phase::Body,
+            format!("{error}; send the body as gzip, deflate or br, or not encoded"),
+        )),
+        Err(error) => Err(ProxyError::caller(
+            ErrorCode::BadRequest,
+            Phase::Body,
+            format!("the body is not what content-encoding says: {error}"),
+        )),
+    }
+}
+
+fn too_large(limit: u64, key: &str) -> ProxyError {
+    ProxyError::caller(
+        ErrorCode::BodyTooLarge,
+        Phase::Body,
+        format!("the request's body has more than the {limit} bytes that are allowed ({key})"),
+    )
+}
+
+fn too_slow(limit: Duration) -> ProxyError {
+    ProxyError::caller(
+        ErrorCode::BodyTimeout,
+        Phase::Body,
+        format!("the request's body did not come whole within {limit:?} (server.limits.body_timeout)"),
+    )
+}
+
+fn broken() -> ProxyError {
+    ProxyError::caller(ErrorCode::BadRequest, Phase::Body, "the request's body broke off before its end")
+}
+
+fn out_of_memory(limits: &Limits) -> ProxyError {
+    ProxyError::internal(
+        ErrorCode::Overloaded,
+        Phase::Body,
+        format!("the bodies being held would exceed {} bytes (server.limits.memory)", limits.memory),
+    )
+}
+
+/// What became of a body that streams through: written by the body, read by who waits for the answer.
+#[derive(Debug, Default)]
+pub(crate) struct Upload {
+    /// When its last byte had been handed on.
+    pub(crate) done: Cell<Option<Instant>>,
+    /// Why it broke off.
+    pub(crate) trouble: Cell<Option<Trouble>>,
+}
+
+/// Why a body that streams through broke off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// More bytes than `passthrough_body`.
+    TooLarge,
+    /// Silent for longer than `body_timeout`.
+    TooSlow,
+    /// The caller broke it off.
+    Broken,
+}
+
+impl Trouble {
+    /// As the caller is told.
+    pub(crate) fn error(self, limits: &Limits) -> ProxyError {
+        match self {
+            Self::TooLarge => too_large(limits.passthrough_body, "server.limits.passthrough_body"),
+            Self::TooSlow => too_slow(limits.body_timeout),
+            Self::Broken => broken(),
+        }
+    }
+}
+
+/// A body that streams through, under `passthrough_body` and a limit on its silence.
+#[derive(Debug)]
+pub(crate) struct Streamed<B> {
+    body: B,
+    upload: Rc<Upload>,
+    left: u64,
+    patience: Duration,
+    timer: Pin<Box<Sleep>>,
+    waiting: bool,
+}
+
+impl<B: Body> Streamed<B> {
+    /// Refuses what announces itself as too large.
+    pub(crate) fn new(body: B, limits: &Limits) -> Result<Self, ProxyError> {
+        if body.size_hint().lower() > limits.passthrough_body {
+            return Err(too_large(limits.passthrough_body, "server.limits.passthrough_body"));
+        }
+        let patience = limits.body_timeout;
+        let timer = Box::pin(tokio::time::sleep(patience));
+        let upload = Rc::new(Upload::default());
+        if body.is_end_stream() {
+            upload.done.set(Some(clock::now()));
+        }
+        Ok(Self { body, upload, left: limits.passthrough_body, patience, timer, waiting: false })
+    }
+
+    /// What becomes of it.
+    pub(crate) fn upload(&self) -> Rc<Upload> {
+        Rc::clone(&self.upload)
+    }
+
+    fn over(&self, trouble: Trouble) -> Poll<Option<Result<Frame<Bytes>, BodyBroken>>> {
+        self.upload.trouble.set(Some(trouble));
+        Poll::Ready(Some(Err(BodyBroken::Request)))
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Streamed<B> {
+    type Data = Bytes;
+    type Error = BodyBroken;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyBroken>>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.waiting = false;
+                let size = frame.data_ref().map_or(0, Bytes::len) as u64;
+                match this.left.checked_sub(size) {
+                    Some(left) => {
+                        this.left = left;
+                        if this.body.is_end_stream() {
+                            this.upload.done.set(Some(clock::now()));
+                        }
+                        Poll::Ready(Some(Ok(frame)))
+                    }
+                    None => this.over(Trouble::TooLarge),
+                }
+            }
+            Poll::Ready(Some(Err(_))) => this.over(Trouble::Broken),
+            Poll::Ready(None) => {
+                this.upload.done.set(Some(clock::now()));
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                if !this.waiting {
+                    this.waiting = true;
+                    let deadline = clock::now() + this.patience;
+                    this.timer.as_mut().reset(deadline.into());
+                }
+                match this.timer.as_mut().poll(cx) {
+                    Poll::Ready(()) => this.over(Trouble::TooSlow),
+                    Poll::Pending => Poll::Pending,
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,194 @@
+//! The evaluation context: gathered from headers and body where they are believed, typed as declared, counted where not.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use smallvec::SmallVec;
+
+use crate::config::{AttributeKind, AttributeSpec, OwnedAttribute, Source};
+use crate::flags::{AttributeValue, Context};
+use crate::proxy::error::ProxyError;
+use crate::proxy::exchange::Exchange;
+use crate::proxy::identify::Caller;
+use crate::wire::RequestView;
+
+/// What was gathered of one request. `Context` borrows from it.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered<'a> {
+    targeting_key: Option<Cow<'a, str>>,
+    conversation: Option<Cow<'a, str>>,
+    custom: SmallVec<[Option<Attribute<'a>>; 8]>,
+    model: Option<Cow<'a, str>>,
+    tools: Option<Vec<String>>,
+}
+
+#[derive(Debug)]
+enum Attribute<'a> {
+    Text(Cow<'a, str>),
+    Number(f64),
+    Bool(bool),
+}
+
+/// A held body and what was found in it.
+pub(crate) type Read<'a> = Option<(&'a RequestView, &'a Bytes)>;
+
+impl<'a> Gathered<'a> {
+    /// Gathers. `read` is there where the body was read.
+    pub(crate) fn of(
+        exchange: &'a Exchange,
+        caller: &'a Caller,
+        headers: &'a HeaderMap,
+        read: Read<'a>,
+    ) -> Result<Self, ProxyError> {
+        let from = From { exchange, caller, headers, read };
+        let spec = &exchange.snapshot.config.context;
+        let targeting_key = from.first(&spec.targeting_key, None)?;
+        let conversation = match exchange.snapshot.needs_conversation {
+            true => from.first(&spec.conversation, targeting_key.as_deref())?,
+            false => None,
+        };
+        let mut custom = spec
+            .attributes
+            .iter()
+            .map(|attribute| from.attribute(attribute))
+            .collect::<Result<SmallVec<[Option<Attribute<'a>>; 8]>, ProxyError>>()?;
+        for (place, value) in caller.client.iter().flat_map(|client| &client.attributes) {
+            if let Some(slot) = custom.get_mut(usize::from(*place)) {
+                *slot = Some(match value {
+                    OwnedAttribute::Text(text) => Attribute::Text(Cow::Borrowed(text)),
+                    OwnedAttribute::Number(number) => Attribute::Number(*number),
+                    OwnedAttribute::Bool(bool) => Attribute::Bool(*bool),
+                });
+            }
+        }
+        let model = read.and_then(|(view, body)| view.model(body));
+        let tools = read.filter(|_| exchange.snapshot.needs_tools).map(|(view, body)| view.tool_names(body));
+        Ok(Self { targeting_key, conversation, custom, model, tools })
+    }
+
+    /// The declared attributes' values, for [`Gathered::context`].
+    pub(crate) fn values(&self) -> SmallVec<[Option<AttributeValue<'_>>; 8]> {
+        self.custom
+            .iter()
+            .map(|value| {
+                value.as_ref().map(|value| match value {
+                    Attribute::Text(text) => AttributeValue::Text(text),
+                    Attribute::Number(number) => AttributeValue::Number(*number),
+                    Attribute::Bool(bool) => AttributeValue::Bool(*bool),
+                })
+            })
+            .collect()
+    }
+
+    /// The context that flags see.
+    pub(crate) fn context<'g>(
+        &'g self,
+        exchange: &'g Exchange,
+        caller: &'g Caller,
+        custom: &'g [Option<AttributeValue<'g>>],
+    ) -> Context<'g> {
+        Context {
+            targeting_key: self.targeting_key.as_deref(),
+            conversation: self.conversation.as_deref(),
+            client: caller.client.as_ref().map(|client| client.name.as_str()),
+            request_id: exchange.id.as_str(),
+            route: exchange.route.as_ref().map_or("", |route| route.name.as_str()),
+            request_model: self.model.as_deref(),
+            request_dialect: exchange.endpoint.dialect().as_str(),
+            request_endpoint: exchange.endpoint.as_str(),
+            request_stream: self.model.is_some().then_some(exchange.stream),
+            request_tools: self.tools.as_deref(),
+            custom,
+        }
+    }
+}
+
+/// Where things are gathered from.
+struct From<'a> {
+    exchange: &'a Exchange,
+    caller: &'a Caller,
+    headers: &'a HeaderMap,
+    read: Read<'a>,
+}
+
+impl<'a> From<'a> {
+    /// The first source that has something.
+    fn first(&self, sources: &'a [Source], targeting_key: Option<&str>) -> Found<'a> {
+        for source in sources {
+            if let Some(found) = self.one(source, targeting_key)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A declared attribute, of its declared type.
+    fn attribute(&self, spec: &'a AttributeSpec) -> Result<Option<Attribute<'a>>, ProxyError> {
+        let Some(text) = self.one(&spec.from, None)? else { return Ok(None) };
+        let typed = typed(&spec.kind, text);
+        if typed.is_none() {
+            self.ignored(&spec.from);
+        }
+        Ok(typed)
+    }
+
+    /// What one source has: never empty, and nothing where it is not believed.
+    fn one(&self, source: &'a Source, targeting_key: Option<&str>) -> Found<'a> {
+        let found = match source {
+            Source::Header(name) => {
+                let mut values = self.headers.get_all(name).iter();
+                let Some(value) = values.next() else { return Ok(None) };
+                let text = std::str::from_utf8(value.as_bytes());
+                // Two values leave open which one the app meant: neither is believed.
+                let (Ok(text), None) = (text, values.next()) else {
+                    self.ignored(source);
+                    return Ok(None);
+                };
+                Some(Cow::Borrowed(text))
+            }
+            Source::Body(path) => match self.read {
+                Some((view, body)) => view.text_at(body, path).map_err(ProxyError::bad_json)?,
+                None => None,
+            },
+            Source::Auto => {
+                let hash = |(view, body): (&RequestView, &Bytes)| view.conversation_hash(body, targeting_key);
+                return Ok(self.read.map(hash).map(|hash| Cow::Owned(format!("{hash:032x}"))));
+            }
+        };
+        let Some(found) = found.filter(|text| !text.is_empty()) else { return Ok(None) };
+        if !self.caller.believed {
+            self.ignored(source);
+            return Ok(None);
+        }
+        Ok(Some(found))
+    }
+
+    fn ignored(&self, source: &Source) {
+        let series = &self.exchange.gateway().series;
+        match source {
+            Source::Header(_) => series.ignored_header.inc(),
+            Source::Body(_) | Source::Auto => series.ignored_body.inc(),
+        }
+    }
+}
+
+type Found<'a> = Result<Option<Cow<'a, str>>, ProxyError>;
+
+/// A text as its declared type; no coercion beyond it.
+fn typed<'a>(kind: &AttributeKind, text: Cow<'a, str>) -> Option<Attribute<'a>> {
+    match kind {
+        AttributeKind::Text => Some(Attribute::Text(text)),
+        AttributeKind::Ordered(order) => {
+            order.iter().any(|known| **known == *text).then_some(Attribute::Text(text))
+        }
+        AttributeKind::Bool => match &*text {
+            "true" => Some(Attribute::Bool(true)),
+            "false" => Some(Attribute::Bool(false)),
+            _ => None,
+        },
+        AttributeKind::Number => {
+            text.parse().ok().filter(|number: &f64| number.is_finite()).map(Attribute::Number)
+        }
+    }
+}

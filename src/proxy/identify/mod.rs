@@ -1,0 +1,164 @@
+//! 2: client → route, dialect, evaluation context. Reads the request's body where something may be decided from it.
+
+mod body;
+mod client;
+mod context;
+mod path;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use body::{Held, Reservation, Streamed, Upload, hold};
+pub(crate) use client::{Caller, CallerKey};
+pub(crate) use context::Gathered;
+pub(crate) use path::Place;
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{HeaderName, Method, header};
+
+use crate::config::Client;
+use crate::proxy::error::{Phase, ProxyError};
+use crate::proxy::exchange::Exchange;
+use crate::snapshot::RoutePlan;
+use crate::wire::{ErrorCode, RequestView};
+
+/// What a request's head says.
+#[derive(Debug)]
+pub(crate) struct Identified {
+    /// Who calls.
+    pub(crate) caller: Caller,
+    /// Where it goes: the call, and its path behind `/v1`.
+    pub(crate) place: Place,
+    /// The body has to be read before the route is known: it may name an alias.
+    pub(crate) route_in_body: bool,
+}
+
+/// Reads the head: limits, client, route, endpoint. Writes `endpoint` and `route` into the exchange.
+pub(crate) fn head(exchange: &mut Exchange, parts: &Parts) -> Result<Identified, ProxyError> {
+    exchange.endpoint = path::guess(parts);
+    check_head(exchange, parts)?;
+    let caller = client::identify(&exchange.snapshot, exchange.gateway().on_loopback, parts, exchange)?;
+    let by_header = client::chosen_route(&exchange.snapshot, &caller, parts)?;
+    let (by_path, rest) = path::route(&exchange.snapshot, parts.uri.path());
+    let place = path::place(parts, rest)?;
+    exchange.endpoint = place.endpoint;
+    let snapshot = Arc::clone(&exchange.snapshot);
+    let route_in_body = by_header.is_none()
+        && by_path.is_none()
+        && place.endpoint.generation()
+        && !snapshot.by_alias.is_empty();
+    let route = by_header.or(by_path).or(snapshot.default_route.as_ref());
+    match route {
+        Some(route) if !route_in_body => take(exchange, &caller, Arc::clone(route))?,
+        None if !route_in_body => return Err(path::no_route(&snapshot, parts.uri.path())),
+        _ => {}
+    }
+    Ok(Identified { caller, place, route_in_body })
+}
+
+/// The body has been read and names `model`: an alias is a route, anything else goes to the default one.
+pub(crate) fn by_alias(
+    exchange: &mut Exchange,
+    caller: &Caller,
+    model: Option<&str>,
+    path: &str,
+) -> Result<(), ProxyError> {
+    let snapshot = Arc::clone(&exchange.snapshot);
+    let route = model.and_then(|name| snapshot.by_alias.get(name)).or(snapshot.default_route.as_ref());
+    match route {
+        Some(route) => take(exchange, caller, Arc::clone(route)),
+        None => Err(path::no_route(&snapshot, path)),
+    }
+}
+
+/// The route is found: may this client call it?
+fn take(exchange: &mut Exchange, caller: &Caller, route: Arc<RoutePlan>) -> Result<(), ProxyError> {
+    let forbidden =
+        |client: &&Arc<Client>| client.routes.as_ref().is_some_and(|only| !only.contains(&route.name));
+    if let Some(client) = caller.client.as_ref().filter(forbidden) {
+        let allowed: Vec<&str> = client.routes.iter().flatten().map(|name| name.as_str()).collect();
+        return Err(ProxyError::caller(
+            ErrorCode::ClientForbidden,
+            Phase::Identify,
+            format!(
+                "the client `{}` may not call the route `{}`; it may call: {}",
+                client.name,
+                route.name,
+                allowed.join(", ")
+            ),
+        ));
+    }
+    exchange.on_route(route);
+    Ok(())
+}
+
+fn check_head(exchange: &Exchange, parts: &Parts) -> Result<(), ProxyError> {
+    let limits = &exchange.snapshot.config.server.limits;
+    let bytes: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if bytes as u64 > limits.headers {
+        return Err(ProxyError::caller(
+            ErrorCode::HeadersTooLarge,
+            Phase::Identify,
+            format!(
+                "the request's header fields have {bytes} bytes, {} are allowed (server.limits.headers)",
+                limits.headers
+            ),
+        ));
+    }
+    if matches!(parts.method, Method::CONNECT | Method::TRACE) {
+        return Err(ProxyError::caller(
+            ErrorCode::BadRequest,
+            Phase::Identify,
+            format!("the method {} is not served; LLM APIs use GET, POST and DELETE", parts.method),
+        ));
+    }
+    if parts.headers.contains_key(header::UPGRADE) && asks_for_websocket(parts) {
+        return Err(ProxyError::caller(
+            ErrorCode::WebsocketUnsupported,
+            Phase::Identify,
+            "WebSocket connections are not relayed; send the request by POST",
+        ));
+    }
+    let in_flight = exchange.gateway().in_flight.load(std::sync::atomic::Ordering::Relaxed);
+    if in_flight > limits.concurrent {
+        return Err(ProxyError::internal(
+            ErrorCode::Overloaded,
+            Phase::Identify,
+            format!(
+                "{} requests are in flight, the most allowed (server.limits.concurrent)",
+                limits.concurrent
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn asks_for_websocket(parts: &Parts) -> bool {
+    parts
+        .headers
+        .get_all(header::UPGRADE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.split(',').any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket")))
+}
+
+/// `x-dimmer-key`: the client's key where the SDK's own header carries the provider's.
+pub(crate) const CLIENT_KEY: HeaderName = HeaderName::from_static("x-dimmer-key");
+/// `x-dimmer-route`: for clients that may choose their route.
+pub(crate) const CHOSEN_ROUTE: HeaderName = HeaderName::from_static("x-dimmer-route");
+
+/// Whether something of this request can be decided only after its body was read.
+pub(crate) fn must_read(identified: &Identified, exchange: &Exchange, method: &Method) -> bool {
+    let generation = identified.place.endpoint.generation() && *method == Method::POST;
+    generation && (identified.route_in_body || exchange.route.as_ref().is_some_and(|route| route.reads))
+}
+
+/// Reads what was held: one strict pass, and whether a stream was asked for.
+pub(crate) fn view(exchange: &mut Exchange, held: &Held) -> Result<RequestView, ProxyError> {
+    let view = RequestView::read(exchange.endpoint, &held.bytes, &exchange.snapshot.touched_members)
+        .map_err(ProxyError::bad_json)?;
+    exchange.stream = view.stream(&held.bytes);
+    Ok(view)
+}

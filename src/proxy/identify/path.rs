@@ -1,0 +1,125 @@
+//! A request's path: which route it names, which call of which API it is, and what goes upstream.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{HeaderMap, Method};
+
+use crate::proxy::error::{Phase, ProxyError};
+use crate::snapshot::{RoutePlan, Snapshot};
+use crate::wire::{Dialect, Endpoint, ErrorCode};
+
+/// Where a request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Which call it is.
+    pub(crate) endpoint: Endpoint,
+    /// The part of the request's path behind the route's prefix and `/v1`, as it was sent: `/chat/completions`.
+    pub(crate) rest: Range<usize>,
+}
+
+/// The route whose path leads `path`, by whole segments, the longest first; and where the rest begins.
+pub(super) fn route<'s>(snapshot: &'s Snapshot, path: &str) -> (Option<&'s Arc<RoutePlan>>, usize) {
+    for plan in &snapshot.by_path {
+        let Some(prefix) = plan.route.path.as_deref() else { continue };
+        let Some(rest) = path.strip_prefix(prefix) else { continue };
+        if rest.is_empty() || rest.starts_with('/') {
+            return (Some(plan), prefix.len());
+        }
+    }
+    (None, 0)
+}
+
+/// Which call `path` is, from byte `start` on. Met with and without `/v1`.
+pub(super) fn place(parts: &Parts, start: usize) -> Result<Place, ProxyError> {
+    let path = parts.uri.path();
+    let rest = path.get(start..).unwrap_or_default();
+    let behind = strip_version(rest);
+    if let Some(behind) = behind.filter(|behind| strip_version(behind).is_some()) {
+        let prefix = path.get(..path.len() - behind.len() - "/v1".len()).unwrap_or_default();
+        return Err(wrong_base_url(prefix));
+    }
+    if has_dot_segment(rest) {
+        return Err(ProxyError::caller(
+            ErrorCode::BadRequest,
+            Phase::Identify,
+            "the path has a `.` or `..` segment; send the path that is meant",
+        ));
+    }
+    let rest = behind.unwrap_or(rest);
+    Ok(Place {
+        endpoint: endpoint(&parts.method, rest, &parts.headers),
+        rest: path.len() - rest.len()..path.len(),
+    })
+}
+
+/// Whose error body a caller gets before its path is understood.
+pub(super) fn guess(parts: &Parts) -> Endpoint {
+    let path = parts.uri.path();
+    let messages = path.ends_with("/messages") || path.contains("/messages/");
+    Endpoint::Other(if messages { Dialect::Anthropic } else { dialect(path, &parts.headers) })
+}
+
+fn strip_version(path: &str) -> Option<&str> {
+    path.strip_prefix("/v1").filter(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn endpoint(method: &Method, rest: &str, headers: &HeaderMap) -> Endpoint {
+    match rest {
+        "/chat/completions" if method == Method::POST => Endpoint::Chat,
+        "/messages" if method == Method::POST => Endpoint::Messages,
+        _ => Endpoint::Other(dialect(rest, headers)),
+    }
+}
+
+/// `/v1/models` and `/v1/files` are paths of both APIs: a version header is Anthropic's.
+fn dialect(rest: &str, headers: &HeaderMap) -> Dialect {
+    let anthropic_path = rest == "/messages" || rest.starts_with("/messages/");
+    if anthropic_path || headers.contains_key("anthropic-version") {
+        Dialect::Anthropic
+    } else {
+        Dialect::OpenAi
+    }
+}
+
+/// A provider that normalises paths would leave the prefix that the configuration gives it.
+fn has_dot_segment(path: &str) -> bool {
+    path.split('/').any(|segment| {
+        let decoded = segment.replace("%2e", ".").replace("%2E", ".");
+        decoded == "." || decoded == ".."
+    })
+}
+
+fn wrong_base_url(prefix: &str) -> ProxyError {
+    ProxyError::caller(
+        ErrorCode::WrongBaseUrl,
+        Phase::Identify,
+        format!(
+            "the path has /v1 twice, because the base URL ends in /v1 and the SDK adds it again; OpenAI's SDKs want a \
+             base URL that ends in {prefix}/v1, Anthropic's one that ends in {}",
+            if prefix.is_empty() { "the port" } else { prefix }
+        ),
+    )
+}
+
+/// The 404 that lists what is there.
+pub(super) fn no_route(snapshot: &Snapshot, path: &str) -> ProxyError {
+    let mut places: Vec<String> = snapshot
+        .by_path
+        .iter()
+        .map(|plan| format!("`{}` at {}/v1", plan.name, plan.route.path.as_deref().unwrap_or_default()))
+        .collect();
+    places
+        .extend(snapshot.by_alias.iter().map(|(alias, plan)| format!("`{}` as model `{alias}`", plan.name)));
+    places.sort_unstable();
+    let shown: String = path.chars().take(SHOWN_PATH).collect();
+    ProxyError::caller(
+        ErrorCode::NoRoute,
+        Phase::Identify,
+        format!("no route takes the path {shown}; there are: {}", places.join(", ")),
+    )
+}
+
+/// How much of a path an error repeats.
+const SHOWN_PATH: usize = 200;

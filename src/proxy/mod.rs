@@ -1,0 +1,123 @@
+//! DATA PLANE. One sub-room per stage, in the order of a request's way; only this file calls stages.
+
+mod accept;
+mod body;
+mod decide;
+mod dispatch;
+mod error;
+mod exchange;
+mod finish;
+mod hop_by_hop;
+mod identify;
+mod relay;
+mod respond;
+mod rewrite;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use std::rc::Rc;
+
+use http::request::Parts;
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+pub use accept::serve;
+pub use body::AnswerBody;
+pub use decide::{Answerer, Decision, Evaluated, decision};
+pub use error::{Phase, ProxyError, Source};
+pub use worker::{Gateway, Worker};
+
+use accept::ConnectionState;
+
+use exchange::Exchange;
+use identify::{Gathered, Identified};
+use rewrite::Payload;
+
+/// The whole life of a request. What the caller gets is made of the provider's answer, a reply or an error; what is known
+/// of the exchange goes with it, and is counted when it has been sent or dropped.
+pub(crate) async fn serve_exchange(
+    worker: &Rc<Worker>,
+    connection: &Rc<ConnectionState>,
+    request: Request<Incoming>,
+) -> Response<AnswerBody> {
+    let mut exchange = Exchange::begin(worker, connection);
+    let (parts, body) = request.into_parts();
+    match stages(&mut exchange, parts, body).await {
+        Ok(Answer::Relayed(answered, hide_usage)) => relay::relay(exchange, answered, hide_usage),
+        Ok(Answer::Reply(payload)) => respond::reply(exchange, &payload),
+        Err(error) => respond::error(exchange, &error),
+    }
+}
+
+/// What the stages came to.
+enum Answer {
+    /// The provider's answer, and whether usage has to be taken out of it.
+    Relayed(dispatch::Answered, bool),
+    /// No language model is asked.
+    Reply(Payload),
+}
+
+async fn stages(exchange: &mut Exchange, parts: Parts, body: Incoming) -> Result<Answer, ProxyError> {
+    let identified = identify::head(exchange, &parts)?;
+    let payload = read(exchange, &identified, &parts, body).await?;
+    choose(exchange, &identified, &parts, &payload)?;
+    if matches!(exchange.decision.as_ref().map(|decision| &decision.answerer), Some(Answerer::Reply(_))) {
+        return Ok(Answer::Reply(payload));
+    }
+    let outgoing = rewrite::rewrite(exchange, &identified, parts, payload)?;
+    let hide_usage = outgoing.hide_usage;
+    Ok(Answer::Relayed(dispatch::send(exchange, outgoing).await?, hide_usage))
+}
+
+/// Reads the body where something is decided from it; finds the route that it names.
+async fn read(
+    exchange: &mut Exchange,
+    identified: &Identified,
+    parts: &Parts,
+    body: Incoming,
+) -> Result<Payload, ProxyError> {
+    if !identify::must_read(identified, exchange, &parts.method) {
+        return Ok(Payload::Unread(body));
+    }
+    let held = identify::hold(exchange, &parts.headers, body).await?;
+    let view = identify::view(exchange, &held)?;
+    if identified.route_in_body {
+        let model = view.model(&held.bytes);
+        identify::by_alias(exchange, &identified.caller, model.as_deref(), parts.uri.path())?;
+    }
+    Ok(Payload::Read(Box::new((held, view))))
+}
+
+/// Gathers the context and evaluates the route's flags; writes the decision into the exchange.
+fn choose(
+    exchange: &mut Exchange,
+    identified: &Identified,
+    parts: &Parts,
+    payload: &Payload,
+) -> Result<(), ProxyError> {
+    let Some(route) = exchange.route.clone() else { return Ok(()) };
+    let read = match payload {
+        Payload::Read(read) => Some((&read.1, &read.0.bytes)),
+        Payload::Unread(_) => None,
+    };
+    let decided = {
+        let gathered = Gathered::of(exchange, &identified.caller, &parts.headers, read)?;
+        let custom = gathered.values();
+        let context = gathered.context(exchange, &identified.caller, &custom);
+        let endpoint = exchange.endpoint;
+        if stoppable(&parts.method) || endpoint.generation() {
+            decision(&exchange.snapshot, &route, endpoint, &context)?
+        } else {
+            decide::pass_through(&route, endpoint)?
+        }
+    };
+    exchange.decision = Some(decided);
+    Ok(())
+}
+
+/// A feature that is switched off still lets its app look at and clean up what it has.
+fn stoppable(method: &http::Method) -> bool {
+    !matches!(*method, http::Method::GET | http::Method::HEAD | http::Method::DELETE)
+}

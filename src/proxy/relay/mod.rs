@@ -1,0 +1,336 @@
+//! 6: the answer goes back as it comes. Nothing is held back, nothing is added but to an answer that broke off.
+//!
+//! A stream that breaks off gets the dialect's own error event and then a broken transfer: never a clean end.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, Version, header};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use crate::clock;
+use crate::observe::Outcome;
+use crate::proxy::body::{AnswerBody, BodyBroken};
+use crate::proxy::dispatch::{Answered, Upstream};
+use crate::proxy::exchange::Exchange;
+use crate::proxy::{hop_by_hop, respond};
+use crate::wire::{ErrorCode, ErrorParts, Finish, Tap, UsageFilter, error_event};
+
+/// How long an error event gets to reach the caller before the transfer is broken off: hyper throws away what it has not
+/// written by then.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
+/// An answer on its way back.
+#[derive(Debug)]
+pub struct Relay {
+    exchange: Exchange,
+    body: Incoming,
+    upstream: Option<Upstream>,
+    tap: Tap,
+    filter: Option<UsageFilter>,
+    /// What the filter has let through and the caller has not taken yet.
+    ready: VecDeque<Bytes>,
+    state: State,
+    /// It is an event stream whose text is readable: an error event can be put into it.
+    events: bool,
+    /// Its end is told by the connection's end alone.
+    ends_with_connection: bool,
+    status: u16,
+    idle: Option<Duration>,
+    total: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Since when nothing comes while the caller waits.
+    waiting_since: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum State {
+    Flowing,
+    LastWords(Pin<Box<Sleep>>),
+    Over,
+}
+
+/// What the provider's side said.
+enum Piece {
+    Data(Bytes),
+    End,
+    Broken,
+    TooSlow,
+}
+
+/// Makes the caller's answer of the provider's.
+pub(crate) fn relay(mut exchange: Exchange, answered: Answered, hide_usage: bool) -> Response<AnswerBody> {
+    let Answered { response, upstream } = answered;
+    let (mut head, body) = response.into_parts();
+    let ends_with_connection = ends_with_connection(head.version, &head.headers, &body);
+    hop_by_hop::remove(&mut head.headers);
+    head.version = Version::HTTP_11;
+    let events = is_event_stream(&head.headers);
+    let encoding =
+        head.headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let readable = encoding.as_deref().is_none_or(crate::wire::is_identity);
+    let filter = (hide_usage && events && readable).then(UsageFilter::new);
+    if filter.is_some() {
+        head.headers.remove(header::CONTENT_LENGTH);
+    }
+    let tap = tap(&exchange, head.status.is_success(), events);
+    let tap = match &encoding {
+        Some(encoding) => tap.decoding(encoding),
+        None => tap,
+    };
+    respond::answer_headers(&exchange, &mut head.headers);
+    exchange.answered = true;
+    if let Some(route) = &exchange.route {
+        let overhead =
+            clock::now().saturating_duration_since(exchange.started).saturating_sub(exchange.waited);
+        route.series.overhead.observe(overhead.as_secs_f64());
+    }
+    let timeouts = exchange.provider.as_ref().map(|plan| plan.timeouts);
+    let relay = Relay {
+        body,
+        upstream: Some(upstream),
+        tap,
+        filter,
+        ready: VecDeque::new(),
+        state: State::Flowing,
+        events: events && readable,
+        ends_with_connection,
+        status: head.status.as_u16(),
+        idle: timeouts.and_then(|timeouts| timeouts.idle),
+        total: timeouts.and_then(|timeouts| timeouts.total).map(|total| exchange.started + total),
+        timer: None,
+        waiting_since: None,
+        exchange,
+    };
+    Response::from_parts(head, AnswerBody::Relayed(Box::new(relay)))
+}
+
+fn tap(exchange: &Exchange, success: bool, events: bool) -> Tap {
+    match (exchange.endpoint.generation() && success, events) {
+        (false, _) => Tap::blind(),
+        (true, true) => Tap::stream(exchange.endpoint),
+        (true, false) => Tap::whole(exchange.endpoint),
+    }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.and_then(|kind| kind.get(..EVENT_STREAM.len()))
+        .is_some_and(|kind| kind.eq_ignore_ascii_case(EVENT_STREAM))
+}
+
+const EVENT_STREAM: &str = "text/event-stream";
+
+/// Neither a length nor chunks: whoever cuts the connection cuts the answer, and nothing tells it from its end.
+fn ends_with_connection(version: Version, headers: &HeaderMap, body: &Incoming) -> bool {
+    let framed =
+        headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING);
+    version <= Version::HTTP_11 && !framed && !body.is_end_stream()
+}
+
+impl Relay {
+    /// The next piece for the caller.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyBroken>>> {
+        loop {
+            if let Some(bytes) = self.ready.pop_front() {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            match &mut self.state {
+                State::Over => return Poll::Ready(None),
+                State::LastWords(sleep) => {
+                    ready!(sleep.as_mut().poll(cx));
+                    self.state = State::Over;
+                    return Poll::Ready(Some(Err(BodyBroken::Answer)));
+                }
+                State::Flowing => {}
+            }
+            match ready!(self.next(cx)) {
+                Piece::Data(bytes) => {
+                    if let Some(bytes) = self.pass(bytes) {
+                        return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                    }
+                }
+                Piece::End if self.ends_too_early() => self.break_off(Outcome::Cut),
+                Piece::End => self.end(),
+                Piece::Broken => self.break_off(Outcome::Cut),
+                Piece::TooSlow => self.break_off(Outcome::Timeout),
+            }
+        }
+    }
+
+    /// Nothing more will come.
+    pub(crate) fn is_over(&self) -> bool {
+        match self.state {
+            State::Over => self.ready.is_empty(),
+            State::Flowing => self.filter.is_none() && self.ready.is_empty() && self.body.is_end_stream(),
+            State::LastWords(_) => false,
+        }
+    }
+
+    /// How long the answer is, where that is known and stays true.
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        match (&self.filter, &self.state) {
+            (None, State::Flowing) => self.body.size_hint(),
+            _ => SizeHint::default(),
+        }
+    }
+
+    /// What the provider says next: what has arrived already needs no look at the connection.
+    fn next(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
+        if let Poll::Ready(piece) = self.arrived(cx) {
+            return Poll::Ready(piece);
+        }
+        if let Some(upstream) = &mut self.upstream
+            && upstream.connection.as_mut().poll(cx).is_ready()
+        {
+            self.upstream = None;
+        }
+        if let Poll::Ready(piece) = self.arrived(cx) {
+            return Poll::Ready(piece);
+        }
+        self.wait(cx)
+    }
+
+    fn arrived(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
+        loop {
+            let piece = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                // Trailers belong to the connection that they came on.
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(bytes) => Piece::Data(bytes),
+                    Err(_) => continue,
+                },
+                Some(Err(error)) => {
+                    tracing::debug!(request_id = self.exchange.id.as_str(), %error, "a provider's answer broke off");
+                    Piece::Broken
+                }
+                None => Piece::End,
+            };
+            self.waiting_since = None;
+            return Poll::Ready(piece);
+        }
+    }
+
+    /// Nothing has come: for how long may that be? The time in which the caller takes nothing does not count.
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
+        let since = *self.waiting_since.get_or_insert_with(clock::now);
+        let idle = self.idle.map(|limit| since + limit);
+        let Some(deadline) = idle.into_iter().chain(self.total).min() else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
+        // A timer that would fire too early is left alone until it does: most never fire.
+        if timer.deadline().into_std() > deadline {
+            timer.as_mut().reset(deadline.into());
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            if clock::now() >= deadline {
+                return Poll::Ready(Piece::TooSlow);
+            }
+            timer.as_mut().reset(deadline.into());
+        }
+        Poll::Pending
+    }
+
+    /// A piece on its way: looked at, and given back where nothing has to be cut out of it.
+    fn pass(&mut self, bytes: Bytes) -> Option<Bytes> {
+        self.tap.feed(&bytes);
+        if self.events && self.exchange.first_token.is_none() && self.tap.facts().content_started {
+            self.exchange.first_token = Some(clock::now().saturating_duration_since(self.exchange.started));
+        }
+        let Some(filter) = &mut self.filter else { return Some(bytes) };
+        let ready = &mut self.ready;
+        filter.feed(bytes, &mut |bytes| ready.push_back(bytes));
+        None
+    }
+
+    /// An answer whose end only the connection tells has to say itself that it is whole.
+    fn ends_too_early(&self) -> bool {
+        let facts = self.tap.facts();
+        self.events && self.ends_with_connection && !facts.blind && !facts.complete && !facts.error
+    }
+
+    /// The provider has said everything.
+    fn end(&mut self) {
+        if let Some(filter) = &mut self.filter {
+            let ready = &mut self.ready;
+            filter.finish(&mut |bytes| ready.push_back(bytes));
+        }
+        self.tap.finish();
+        let outcome = self.outcome();
+        self.settle(outcome);
+        if let Some(upstream) = self.upstream.take().filter(|_| !self.ends_with_connection) {
+            self.exchange.worker.pool.borrow_mut().put(upstream, clock::now());
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        let facts = self.tap.facts();
+        match self.status {
+            429 | 500.. => Outcome::UpstreamError,
+            400..=499 => Outcome::CallerError,
+            _ if facts.blind => Outcome::Ok,
+            _ if facts.error => Outcome::UpstreamError,
+            _ if self.events && !facts.complete => Outcome::Cut,
+            _ if facts.refused || facts.finish == Some(Finish::Refusal) => Outcome::Refused,
+            _ => Outcome::Ok,
+        }
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        self.exchange.outcome = Some(outcome);
+        let facts = self.tap.facts();
+        if !facts.blind {
+            self.exchange.facts = Some(facts.clone());
+        }
+        self.state = State::Over;
+    }
+
+    /// The provider has broken its answer off: the caller must not take it for whole.
+    fn break_off(&mut self, outcome: Outcome) {
+        self.tap.finish();
+        self.settle(outcome);
+        self.upstream = None;
+        let mut wait = Duration::ZERO;
+        if self.events && self.exchange.endpoint.generation() {
+            // What is held of half an event stays away: after an error nobody can use it.
+            self.ready.push_back(self.error_event(outcome).into());
+            wait = LAST_WORDS;
+        }
+        self.state = State::LastWords(Box::pin(tokio::time::sleep(wait)));
+    }
+
+    fn error_event(&self, outcome: Outcome) -> Vec<u8> {
+        let (code, message) = match outcome {
+            Outcome::Timeout => {
+                (ErrorCode::UpstreamTimeout, "the provider stopped sending; the answer is not whole")
+            }
+            _ => (ErrorCode::UpstreamReset, "the provider broke the answer off; it is not whole"),
+        };
+        let parts = ErrorParts {
+            status: code.status(),
+            code: code.as_str(),
+            message,
+            param: None,
+            request_id: self.exchange.id.as_str(),
+        };
+        let event = error_event(self.exchange.endpoint, &parts);
+        if self.tap.between_events() {
+            return event;
+        }
+        // Half an event has been sent: an empty line ends it, so that ours is an event of its own.
+        [b"\n\n".as_slice(), &event].concat()
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // hyper does not ask for the end of an answer whose length it knows.
+        if matches!(self.state, State::Flowing) && self.is_over() {
+            self.end();
+        }
+    }
+}

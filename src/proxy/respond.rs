@@ -1,0 +1,232 @@
+//! The only place that picks our own status codes and makes our own answers: errors and replies, in the caller's dialect.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+
+use crate::clock;
+use crate::config::{AnswerHeaders, ReplyContent};
+use crate::observe::Outcome;
+use crate::proxy::body::AnswerBody;
+use crate::proxy::decide::Answerer;
+use crate::proxy::error::{Phase, ProxyError, Source};
+use crate::proxy::exchange::Exchange;
+use crate::proxy::rewrite::Payload;
+use crate::snapshot::ReplyPlan;
+use crate::wire::{ErrorCode, ErrorParts, ReplyParts, error_body, reply_stream, reply_whole};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-dimmer-request-id");
+const ROUTE: HeaderName = HeaderName::from_static("x-dimmer-route");
+const MODEL: HeaderName = HeaderName::from_static("x-dimmer-model");
+const FLAGS: HeaderName = HeaderName::from_static("x-dimmer-flags");
+const FALLBACK: HeaderName = HeaderName::from_static("x-dimmer-fallback");
+const DROPPED: HeaderName = HeaderName::from_static("x-dimmer-dropped");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// Puts `x-dimmer-*` on an answer, as far as `server.answer_headers` says.
+pub(crate) fn answer_headers(exchange: &Exchange, headers: &mut HeaderMap) {
+    let wanted = exchange.snapshot.config.server.answer_headers;
+    if wanted == AnswerHeaders::None {
+        return;
+    }
+    put(headers, REQUEST_ID, exchange.id.as_str());
+    if wanted == AnswerHeaders::Id {
+        return;
+    }
+    if let Some(route) = &exchange.route {
+        headers.insert(ROUTE, route.header.clone());
+    }
+    let Some(decision) = &exchange.decision else { return };
+    match &decision.answerer {
+        Answerer::Model { .. } | Answerer::Reply(Some(_)) => put(headers, MODEL, decision.model_label()),
+        Answerer::Unknown { .. } | Answerer::Reply(None) | Answerer::PassThrough { .. } => {}
+    }
+    if !decision.evaluated.is_empty() {
+        put(headers, FLAGS, &decision.flags_header());
+    }
+    if let Some(cause) = decision.fallback {
+        headers.insert(FALLBACK, HeaderValue::from_static(cause));
+    }
+    if !exchange.dropped.is_empty() {
+        put(headers, DROPPED, &exchange.dropped.join(", "));
+    }
+}
+
+/// A value that cannot stand in a header is left out: names of the configuration may hold any letters.
+fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// The answer that tells an error.
+pub(crate) fn error(mut exchange: Exchange, error: &ProxyError) -> Response<AnswerBody> {
+    log(&exchange, error);
+    exchange.outcome = Some(error.outcome());
+    let parts = ErrorParts {
+        status: error.code.status(),
+        code: error.code.as_str(),
+        message: &error.message,
+        param: error.param.as_deref(),
+        request_id: exchange.id.as_str(),
+    };
+    let body = error_body(exchange.endpoint.dialect(), &parts);
+    let mut response = made(exchange, body.into(), JSON);
+    *response.status_mut() =
+        StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    retry(headers, error.code.retry_helps(), error.retry_after);
+    if matches!(error.phase, Phase::Body) {
+        // What is left of the body is not read: the connection cannot carry another request.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+fn retry(headers: &mut HeaderMap, helps: bool, after: Option<Duration>) {
+    if let Some(after) = after {
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    if !helps {
+        headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+    }
+}
+
+/// An error is logged once, here; the caller's own at a level that is off in production.
+fn log(exchange: &Exchange, error: &ProxyError) {
+    let id = exchange.id.as_str();
+    let route = exchange.route.as_ref().map_or("none", |route| route.name.as_str());
+    let (code, phase) = (error.code.as_str(), error.phase);
+    let detail = error.detail.as_deref().unwrap_or_default();
+    if error.code == ErrorCode::Internal || error.code == ErrorCode::UpstreamCredential {
+        tracing::error!(request_id = id, route, code, ?phase, detail, "{}", error.message);
+    } else if error.source == Source::Upstream {
+        tracing::info!(request_id = id, route, code, ?phase, detail, "{}", error.message);
+    } else {
+        tracing::debug!(request_id = id, route, code, ?phase, detail, "request refused");
+    }
+}
+
+const JSON: &str = "application/json";
+const EVENT_STREAM: &str = "text/event-stream";
+
+fn made(exchange: Exchange, body: Bytes, kind: &'static str) -> Response<AnswerBody> {
+    let mut headers = HeaderMap::with_capacity(12);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CONTENT_LENGTH, (body.len() as u64).into());
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer_headers(&exchange, &mut headers);
+    let mut response = Response::new(AnswerBody::made(body, exchange));
+    *response.headers_mut() = headers;
+    response
+}
+
+/// The answer without a language model: the reply that was chosen, or the first of the route's that fits the request.
+pub(crate) fn reply(mut exchange: Exchange, payload: &Payload) -> Response<AnswerBody> {
+    let asked = Asked::of(payload);
+    let candidates = candidates(&exchange);
+    let fitting = candidates.iter().find(|plan| fits(&exchange, &asked, &plan.reply.content));
+    let Some(plan) = fitting else {
+        let stopped = ProxyError::internal(
+            ErrorCode::KillSwitch,
+            Phase::Decide,
+            "this feature is switched off, and no reply stands in that fits the request",
+        );
+        return error(exchange, &stopped);
+    };
+    if let Some(decision) = &mut exchange.decision {
+        decision.answerer = Answerer::Reply(Some(std::sync::Arc::clone(plan)));
+    }
+    exchange.outcome = Some(Outcome::Reply);
+    match &plan.reply.content {
+        ReplyContent::Error { message, retry_after } => error_reply(exchange, message, *retry_after),
+        ReplyContent::Answer { text, json } => {
+            let chosen = if asked.wants_json { json.as_ref() } else { text.as_ref().or(json.as_ref()) };
+            answer_reply(exchange, &asked, chosen.map_or("", String::as_str))
+        }
+    }
+}
+
+/// What a reply has to know of the request.
+#[derive(Debug, Default)]
+struct Asked {
+    model: String,
+    wants_json: bool,
+    forces_tool: bool,
+    wants_usage: bool,
+}
+
+impl Asked {
+    fn of(payload: &Payload) -> Self {
+        match payload {
+            Payload::Unread(_) => Self::default(),
+            Payload::Read(read) => {
+                let (held, view) = &**read;
+                Self {
+                    model: view.model(&held.bytes).unwrap_or_default().into_owned(),
+                    wants_json: view.wants_json(&held.bytes),
+                    forces_tool: view.forces_tool(&held.bytes),
+                    wants_usage: view.wants_usage(&held.bytes),
+                }
+            }
+        }
+    }
+}
+
+fn candidates(exchange: &Exchange) -> Vec<std::sync::Arc<ReplyPlan>> {
+    let chosen = match exchange.decision.as_ref().map(|decision| &decision.answerer) {
+        Some(Answerer::Reply(Some(plan))) => Some(std::sync::Arc::clone(plan)),
+        _ => None,
+    };
+    let fallback = exchange.route.iter().flat_map(|route| route.fallback.iter().cloned());
+    chosen.into_iter().chain(fallback).collect()
+}
+
+/// A text where JSON or a tool call must come is worse than an error: the app would take it for an answer.
+fn fits(exchange: &Exchange, asked: &Asked, content: &ReplyContent) -> bool {
+    match content {
+        ReplyContent::Error { .. } => true,
+        ReplyContent::Answer { json, .. } => {
+            exchange.endpoint.generation() && !asked.forces_tool && (!asked.wants_json || json.is_some())
+        }
+    }
+}
+
+fn answer_reply(exchange: Exchange, asked: &Asked, text: &str) -> Response<AnswerBody> {
+    let id = exchange.id;
+    let mut unique = String::with_capacity(32);
+    let _ = write!(unique, "{}", id.as_str().trim_start_matches("req_"));
+    let parts = ReplyParts {
+        text,
+        model: &asked.model,
+        id: &unique,
+        created_s: clock::unix_seconds(),
+        include_usage: asked.wants_usage,
+    };
+    let endpoint = exchange.endpoint;
+    if exchange.stream {
+        made(exchange, reply_stream(endpoint, &parts).into(), EVENT_STREAM)
+    } else {
+        made(exchange, reply_whole(endpoint, &parts).into(), JSON)
+    }
+}
+
+/// An error that the operator wrote: 503, and no retry, since it would say the same.
+fn error_reply(exchange: Exchange, message: &str, retry_after: Option<Duration>) -> Response<AnswerBody> {
+    let code = ErrorCode::KillSwitch;
+    let parts = ErrorParts {
+        status: code.status(),
+        code: code.as_str(),
+        message,
+        param: None,
+        request_id: exchange.id.as_str(),
+    };
+    let body = error_body(exchange.endpoint.dialect(), &parts);
+    let mut response = made(exchange, body.into(), JSON);
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    retry(response.headers_mut(), false, retry_after);
+    response
+}

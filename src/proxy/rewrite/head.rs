@@ -1,0 +1,121 @@
+//! The head of what goes upstream: its path under the provider's base URL, and which header fields go along.
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use smallvec::SmallVec;
+
+use crate::proxy::decide::Answerer;
+use crate::proxy::error::{Phase, ProxyError};
+use crate::proxy::exchange::Exchange;
+use crate::proxy::hop_by_hop;
+use crate::proxy::identify::{CallerKey, Identified};
+use crate::snapshot::ProviderPlan;
+use crate::wire::{ErrorCode, decodable};
+
+/// Whose credential goes upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Credential {
+    /// The provider's own, from the configuration.
+    Ours,
+    /// The caller's, because the operator said so.
+    Callers,
+    /// None.
+    None,
+}
+
+/// Where the request goes: the provider's prefix, then the path and query as they were sent.
+pub(super) fn target(uri: &Uri, identified: &Identified, provider: &ProviderPlan) -> Result<Uri, ProxyError> {
+    let rest = uri.path().get(identified.place.rest.clone()).unwrap_or_default();
+    let prefix = provider.prefix(identified.place.endpoint.dialect());
+    let mut text =
+        String::with_capacity(prefix.len() + rest.len() + 1 + uri.query().map_or(0, |query| query.len() + 1));
+    text.push_str(prefix);
+    text.push_str(rest);
+    if text.is_empty() {
+        text.push('/');
+    }
+    if let Some(query) = uri.query() {
+        text.push('?');
+        text.push_str(query);
+    }
+    PathAndQuery::try_from(text).map(Uri::from).map_err(|error| {
+        ProxyError::caller(ErrorCode::BadRequest, Phase::Rewrite, "the path cannot be sent on").detail(error)
+    })
+}
+
+/// The caller's own key goes only to the provider that was reached without a flag.
+pub(super) fn credentials(
+    exchange: &Exchange,
+    identified: &Identified,
+    provider: &ProviderPlan,
+) -> Credential {
+    let chosen = match exchange.decision.as_ref().map(|decision| &decision.answerer) {
+        Some(Answerer::Model { as_sent, .. }) => !as_sent,
+        Some(Answerer::Unknown { .. } | Answerer::PassThrough { .. }) => false,
+        Some(Answerer::Reply(_)) | None => true,
+    };
+    let callers = provider.provider.forward_client_key && identified.caller.key == CallerKey::Providers;
+    match &provider.credential {
+        _ if callers && !chosen => Credential::Callers,
+        Some(_) => Credential::Ours,
+        None => Credential::None,
+    }
+}
+
+/// Never sent on unless the caller's own credential is: SPEC of what a credential is, and what routes by it.
+const CREDENTIALS: [HeaderName; 6] = [
+    header::AUTHORIZATION,
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("openai-organization"),
+    HeaderName::from_static("openai-project"),
+    header::COOKIE,
+];
+
+/// All fields but those that belong to the connection, to dimmer, to the context, or that are credentials.
+pub(super) fn headers(
+    exchange: &Exchange,
+    mut headers: HeaderMap,
+    provider: &ProviderPlan,
+    sent: Credential,
+    read: bool,
+) -> HeaderMap {
+    hop_by_hop::remove(&mut headers);
+    let out: SmallVec<[HeaderName; 4]> =
+        headers.keys().filter(|name| name.as_str().starts_with("x-dimmer-")).cloned().collect();
+    for name in out.iter().chain(&exchange.snapshot.context_headers) {
+        headers.remove(name);
+    }
+    if sent != Credential::Callers {
+        for name in &CREDENTIALS {
+            headers.remove(name);
+        }
+    } else {
+        headers.remove(header::COOKIE);
+    }
+    if let (Credential::Ours, Some((name, value))) = (sent, &provider.credential) {
+        headers.insert(name.clone(), value.clone());
+    }
+    headers.insert(header::HOST, provider.host.clone());
+    if read {
+        narrow_accept_encoding(&mut headers);
+        // The body is there whole: a provider need not be asked whether it wants it.
+        headers.remove(header::EXPECT);
+    }
+    headers
+}
+
+/// The answer must be one that the tap can read: what dimmer cannot decode is taken off the list.
+fn narrow_accept_encoding(headers: &mut HeaderMap) {
+    let Some(accepted) = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()) else {
+        return;
+    };
+    let narrowed = decodable(accepted);
+    if narrowed == accepted {
+        return;
+    }
+    match HeaderValue::from_str(&narrowed) {
+        Ok(value) => headers.insert(header::ACCEPT_ENCODING, value),
+        Err(_) => headers.remove(header::ACCEPT_ENCODING),
+    };
+}

@@ -1,0 +1,143 @@
+//! 4: the Decision is applied to the request: the few bytes that it names, and the headers that must not leave the house.
+
+mod head;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Version, header};
+use hyper::body::Incoming;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::proxy::body::RequestBody;
+use crate::proxy::decide::{Answerer, Decision};
+use crate::proxy::error::{Phase, ProxyError};
+use crate::proxy::exchange::Exchange;
+use crate::proxy::identify::{Held, Identified, Streamed, Upload};
+use crate::snapshot::ProviderPlan;
+use crate::wire::{Edits, Endpoint, ErrorCode, Frames, RequestView};
+
+/// A request's body as far as it was read.
+#[derive(Debug)]
+pub(crate) enum Payload {
+    /// Read whole, and found to be JSON. Boxed: it is a kilobyte that would be copied from stage to stage.
+    Read(Box<(Held, RequestView)>),
+    /// As it comes.
+    Unread(Incoming),
+}
+
+/// What goes to a provider.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    /// To whom.
+    pub(crate) provider: Arc<ProviderPlan>,
+    /// What.
+    pub(crate) request: Request<RequestBody>,
+    /// What becomes of a body that streams through.
+    pub(crate) upload: Option<Rc<Upload>>,
+    /// The provider's own credential was put on it.
+    pub(crate) our_credential: bool,
+    /// dimmer asked for usage where the caller had not: it has to be taken out of the answer again.
+    pub(crate) hide_usage: bool,
+}
+
+/// Applies the exchange's decision.
+pub(crate) fn rewrite(
+    exchange: &mut Exchange,
+    identified: &Identified,
+    parts: Parts,
+    payload: Payload,
+) -> Result<Outgoing, ProxyError> {
+    let Some(decision) = &exchange.decision else { return Err(undecided()) };
+    let provider = match &decision.answerer {
+        Answerer::Model { plan, .. } => Arc::clone(&plan.provider),
+        Answerer::Unknown { provider } | Answerer::PassThrough { provider } => Arc::clone(provider),
+        Answerer::Reply(_) => return Err(undecided()),
+    };
+    let target = head::target(&parts.uri, identified, &provider)?;
+    let read = matches!(payload, Payload::Read(..));
+    let sent = head::credentials(exchange, identified, &provider);
+    let mut headers = head::headers(exchange, parts.headers, &provider, sent, read);
+    let mut hide_usage = false;
+    let mut upload = None;
+    let body = match payload {
+        Payload::Read(read) => {
+            let (held, view) = *read;
+            if held.decoded {
+                headers.remove(header::CONTENT_ENCODING);
+            }
+            let (frames, hides) = splice(exchange, &held.bytes, &view)?;
+            hide_usage = hides;
+            headers.insert(header::CONTENT_LENGTH, frames.len.into());
+            RequestBody::held(frames)
+        }
+        Payload::Unread(body) if http_body::Body::is_end_stream(&body) => RequestBody::empty(),
+        Payload::Unread(body) => {
+            let body = Streamed::new(body, &exchange.snapshot.config.server.limits)?;
+            upload = Some(body.upload());
+            RequestBody::Streamed(body)
+        }
+    };
+    let mut request = Request::new(body);
+    *request.method_mut() = parts.method;
+    *request.uri_mut() = target;
+    *request.version_mut() = Version::HTTP_11;
+    *request.headers_mut() = headers;
+    Ok(Outgoing { provider, request, upload, our_credential: sent == head::Credential::Ours, hide_usage })
+}
+
+/// The body with the decision's changes in it, and whether usage was asked for that the caller did not ask for.
+fn splice(exchange: &mut Exchange, body: &Bytes, view: &RequestView) -> Result<(Frames, bool), ProxyError> {
+    let Some(decision) = &exchange.decision else { return Err(undecided()) };
+    let mut edits = Edits::new(view, body);
+    let mut dropped = Vec::new();
+    model(exchange, decision, body, view, &mut edits);
+    if let Some((text, mode)) = &decision.prompt {
+        edits.system_prompt(*mode, text).map_err(ProxyError::bad_json)?;
+    }
+    if let Some(fit) = fit(exchange, decision, body, view) {
+        edits.fit(fit, &mut dropped);
+    }
+    let decides = exchange.route.as_ref().is_some_and(|route| route.decides);
+    let hide_usage =
+        decides && exchange.stream && exchange.endpoint == Endpoint::Chat && !view.wants_usage(body);
+    if hide_usage {
+        edits.include_usage();
+    }
+    exchange.dropped = dropped;
+    Ok((edits.frames(), hide_usage))
+}
+
+/// The provider's name of the model, where it is not what the request says already.
+fn model(exchange: &Exchange, decision: &Decision, body: &Bytes, view: &RequestView, edits: &mut Edits<'_>) {
+    let Answerer::Model { plan, as_sent } = &decision.answerer else { return };
+    let asked = view.model(body);
+    let asked = asked.as_deref().unwrap_or_default();
+    // One of the model's other names is the app's own choice of a version: it stays as it was sent.
+    let other_name = *as_sent && asked != plan.model.name.as_str();
+    if asked != plan.model.upstream_model && !(other_name && exchange.snapshot.model(asked).is_some()) {
+        edits.model(plan.model.upstream_json.clone());
+    }
+}
+
+/// What the target needs, when the request was made for another model.
+fn fit<'e>(
+    exchange: &'e Exchange,
+    decision: &'e Decision,
+    body: &Bytes,
+    view: &RequestView,
+) -> Option<&'e crate::wire::Fit> {
+    let Answerer::Model { plan, as_sent: false } = &decision.answerer else { return None };
+    let asked = view.model(body);
+    let same =
+        asked.and_then(|name| exchange.snapshot.model(&name)).is_some_and(|own| Arc::ptr_eq(own, plan));
+    (!same).then_some(&plan.model.fit)
+}
+
+fn undecided() -> ProxyError {
+    ProxyError::internal(
+        ErrorCode::Internal,
+        Phase::Rewrite,
+        "the request was not decided; this is a defect of dimmer",
+    )
+}
