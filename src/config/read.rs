@@ -214,6 +214,12 @@ impl<'d> Table<'d> {
         self.loading.error(span, format!("{}: {message}", inside_of(&self.place, key)));
     }
 
+    /// Whether anything was reported about this table yet.
+    pub(crate) fn has_errors(&self) -> bool {
+        let start = format!("{}:", self.place);
+        self.loading.errors.borrow().iter().any(|(_, message)| message.starts_with(&start))
+    }
+
     /// Warns about this table.
     pub(crate) fn warn(&self, span: &Span, message: &str) {
         self.loading.warn(span, format!("{}: {message}", self.place));

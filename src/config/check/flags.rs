@@ -147,6 +147,10 @@ impl<'d> Reading<'_, 'd> {
 
 /// A rule that can take nobody, because rules above it take everybody whom it could take, is a mistake.
 fn check_reach(drafted: &Drafted<'_>) {
+    // A rule that could not be read stands in for another one, which may seem to take more than it does.
+    if drafted.table.has_errors() {
+        return;
+    }
     let shares = coverage(&drafted.flag);
     for (share, rule) in shares.iter().zip(drafted.table.tables("rules")) {
         match share.takes {

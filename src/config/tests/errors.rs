@@ -315,6 +315,21 @@ fn a_route_that_fixes_its_dialect_takes_no_model_of_another() {
 
 #[test]
 fn one_mistake_is_one_error() {
+    let rules = |first: &str| {
+        format!(
+            "[flags.m]\nowner = \"x\"\npermanent = true\ndefault = 1\n[[flags.m.rules]]\nname = \"r\"\nserve = 2\n{first}\n[[flags.m.rules]]\nname = \"s\"\nserve = 3\n"
+        )
+    };
+    check(
+        &rules("percent = \"10%\""),
+        &[
+            r#"8:11: flag "m": rule "r": percent: must be a number from 0 to 100, not a text: write 10 without quotes"#,
+        ],
+    );
+    check(
+        &rules("when = { teir = \"pro\" }"),
+        &[r#"8:10: flag "m": rule "r": when: "teir" is no attribute; did you mean "tier"?"#],
+    );
     check(
         "[flags]\nm = 3\n[routes.r]\npath = \"/r\"\nmodel.flag = \"m\"\n",
         &[r#"2:5: flag "m": must be a table, not a number"#],
@@ -378,4 +393,59 @@ fn an_alias_needs_a_model_that_upstream_knows() {
     let warnings = loaded(&route("model.flag = \"m\"")).warnings;
     let expected = "route \"r\": flag \"m\" can serve as_sent, and an alias is no model upstream";
     assert!(warnings.iter().any(|line| line.ends_with(expected)), "{warnings:?}");
+}
+
+#[test]
+fn limits_and_models_that_contradict_themselves() {
+    check(
+        "[server.limits]\nmemory = \"16MiB\"\n",
+        &[
+            "2:10: server.limits.body: one body may be larger than `memory`, which all held bodies share: raise `memory` or lower `body`",
+        ],
+    );
+    check(
+        "[server]\nworkers = 5000\n",
+        &["2:11: server.workers: 5000 threads are too many: write 1024 or less"],
+    );
+    let model = |lines: &str| format!("[models.c]\nprovider = \"sim\"\n{lines}\n");
+    check(
+        &model("fit = { drop = [\"x\", \"model\"], rename = { x = \"y\", z = \"z\" } }"),
+        &[
+            r#"3:7: model "c": fit: rename: "z" is renamed to itself"#,
+            r#"3:7: model "c": fit: the member "model" is what the request is about: it cannot be fitted"#,
+            r#"3:7: model "c": fit: the member "x" is named twice: dropped, renamed or set, but one of them"#,
+        ],
+    );
+    check(
+        &model("also = [\"c\", \"d\", \"a\"]"),
+        &[r#"3:19: model "c": also: "a" is a name of model "a" already"#],
+    );
+    check(
+        &model("mock = { errors = \"60%\", rate_limited = \"50%\", words = 1e9 }"),
+        &[
+            r#"3:8: model "c": mock: errors and rate_limited are more than 100% together"#,
+            r#"3:56: model "c": mock.words: write 1000000 or less"#,
+        ],
+    );
+    check(
+        "[models.\"a b\"]\nprovider = \"sim\"\n",
+        &[r#"1:9: model "a b": a name has 1 to 128 of the characters A-Z a-z 0-9 . _ - / : @ +"#],
+    );
+    check(
+        "[flags.\"a/b\"]\nowner = \"x\"\npermanent = true\ndefault = 1\n",
+        &[r#"1:8: flag "a/b": a name has 1 to 128 of the characters A-Z a-z 0-9 . _ -"#],
+    );
+    check(
+        "[flags.m]\nowner = \"x\"\npermanent = true\ndefault = \"two words\"\n",
+        &[
+            r#"4:11: flag "m": "two words" cannot be a variant's name (ASCII without spaces, at most 128): name it in `variants`"#,
+        ],
+    );
+    check(
+        "[admin]\ntokens = [{ name = \"a\", role = \"viewer\", token = \"${TOKEN}\" }, { name = \"b\", role = \"admin\", token = \"${TOKEN}\" }]\n",
+        &[
+            r#"1:1: admin.tokens: "a" shares its token with another"#,
+            r#"2:85: admin.token "b": role: must be "viewer" or "operator", not "admin""#,
+        ],
+    );
 }
