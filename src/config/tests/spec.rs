@@ -241,3 +241,12 @@ fn what_is_not_built_yet_is_refused_by_name() {
         &[r#"3:11: provider "o": dialect: "gemini" is not built yet in this version: take it out"#],
     );
 }
+
+#[test]
+fn line_ends_of_either_kind_are_the_same() {
+    let text = FULL.replace('\n', "\r\n");
+    parsed(&text).unwrap_or_else(|errors| panic!("{}", errors.pretty()));
+    let errors = parsed(&text.replace("drain  = \"30s\"", "drain  = 30")).unwrap_err();
+    let pretty = errors.pretty();
+    assert!(pretty.contains("4 | drain  = 30\n  |          ^^\n"), "{pretty}");
+}
