@@ -314,17 +314,20 @@ impl<'b> Scanner<'b> {
     /// so do we, because whoever reads the text decides what it means.
     #[inline]
     fn escape(&mut self) -> Result<(), Fault> {
-        let after = self.bytes.get(self.at..).unwrap_or_default();
-        match after {
-            [_, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.at += 2,
-            [_, b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => {
-                self.at += 6
+        match self.bytes.get(self.at + 1) {
+            Some(b'n' | b'"' | b'\\' | b'/' | b'b' | b'f' | b'r' | b't') => self.at += 2,
+            Some(b'u') => {
+                let digits = self.bytes.get(self.at + 2..self.at + 6).unwrap_or_default();
+                if digits.len() < 4 || !digits.iter().all(u8::is_ascii_hexdigit) {
+                    return self.fail(JsonFault::Escape);
+                }
+                self.at += 6;
             }
-            [_] => {
+            Some(_) => return self.fail(JsonFault::Escape),
+            None => {
                 self.at = self.bytes.len();
                 return self.fail(JsonFault::Truncated);
             }
-            _ => return self.fail(JsonFault::Escape),
         }
         Ok(())
     }
