@@ -139,6 +139,14 @@ fn chat_ends() {
 }
 
 #[test]
+fn the_last_end_counts_though_chunks_look_alike() {
+    let stop = r#"{"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}"#;
+    let length = r#"{"choices":[{"delta":{},"finish_reason":"length"}]}"#;
+    let expected = Facts { finish: Some(Finish::Stop), content_started: true, output_chars: 2, ..facts() };
+    chat(&[stop, length, stop], expected);
+}
+
+#[test]
 fn chat_errors() {
     let error =
         r#"{"error":{"message":"overloaded","type":"server_error","param":null,"code":"overloaded"}}"#;
@@ -504,10 +512,12 @@ fn lifelike_chunk() -> impl Strategy<Value = String> {
     let usage = prop_oneof![8 => Just(""), 2 => Just(r#","usage":null"#), 1 => Just(r#","usage":{"prompt_tokens":3,"completion_tokens":4}"#)];
     let padding = prop_oneof![Just(""), Just("ab"), Just("}\\\""), Just("x")];
     let more = prop_oneof![6 => Just(""), 1 => Just(r#",{"delta":{"content":"b"}}"#), 1 => Just(r#",{"delta":{"content":""}}"#)];
-    (text, member, finish, usage, padding, more).prop_map(|(text, member, finish, usage, padding, more)| {
+    let parts = (text, member, finish, usage, padding, more, any::<bool>());
+    parts.prop_map(|(text, member, finish, usage, padding, more, padding_last)| {
         let quoted = serde_json::to_string(&text).expect("a string");
         let padded = if padding.is_empty() { String::new() } else { format!(r#","obfuscation":"{padding}""#) };
-        format!(r#"{{"id":"i","choices":[{{"delta":{{"{member}":{quoted}}},"finish_reason":{finish}}}{more}]{usage}{padded}}}"#)
+        let tail = if padding_last { format!("{usage}{padded}") } else { format!("{padded}{usage}") };
+        format!(r#"{{"id":"i","choices":[{{"delta":{{"{member}":{quoted}}},"finish_reason":{finish}}}{more}]{tail}}}"#)
     })
 }
 
