@@ -8,9 +8,9 @@ use crate::harness::{Answer, Connection, Dimmer, TEST_KEY, get, listeners, post_
 use crate::upstreams::{
     Api, Upstream, answers_status, answers_well, bad_chunk, closes_before_head, closes_unframed_stream,
     cuts_body, drips_bytes, ends_stream_without_terminal, floods_1xx, floods_headers, hangs_before_head,
-    hints_first, length_and_chunks, redirects, refuses_connections, resets_before_head, resets_mid_body,
-    resets_on_accept, rogue_101, sends_early_answer, sends_error_event, sends_surplus_bytes, speaks_garbage,
-    stale_keepalive, stalls_after_head, stalls_mid_body, two_lengths,
+    hints_first, length_and_chunks, odd_coding, redirects, refuses_connections, resets_before_head,
+    resets_mid_body, resets_on_accept, rogue_101, sends_early_answer, sends_error_event, sends_surplus_bytes,
+    speaks_garbage, stale_keepalive, stalls_after_head, stalls_mid_body, two_lengths,
 };
 
 /// One row: a fault, and what its caller must get.
@@ -96,6 +96,7 @@ const ROWS: &[Row] = &[
     row("bad-chunk", |_| bad_chunk(), Broken(PROTOCOL_OR_RESET), ErrorEvent(PROTOCOL_OR_RESET)),
     row("two-lengths", two_lengths, Error(502, PROTOCOL), Error(502, PROTOCOL)),
     row("length-and-chunks", length_and_chunks, Error(502, PROTOCOL), Error(502, PROTOCOL)),
+    row("odd-coding", odd_coding, Error(502, PROTOCOL), Error(502, PROTOCOL)),
     row("garbage", |_| speaks_garbage(), Error(502, PROTOCOL), Error(502, PROTOCOL)),
     row("rogue-101", |_| rogue_101(), Error(502, PROTOCOL), Error(502, PROTOCOL)),
     row("hints-first", hints_first, AsSent(200), Skip),

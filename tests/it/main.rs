@@ -7,12 +7,18 @@ mod gateway;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod http2;
+#[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod malformed;
 #[cfg(test)]
 mod passthrough;
 #[cfg(test)]
 mod sdk;
 #[cfg(test)]
 mod streaming;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod upstreams;
