@@ -15,8 +15,7 @@ use tokio::sync::{mpsc, watch};
 use crate::config;
 use crate::control::{Admin, LoadError, Loader, Readiness};
 use crate::observe::{GatewaySeries, Metrics};
-use crate::proxy::accept;
-use crate::proxy::{Gateway, Worker};
+use crate::proxy::{self, Gateway, Worker};
 use crate::snapshot::{Snapshot, Store};
 
 /// Why the gateway does not start.
@@ -188,7 +187,7 @@ fn work(gateway: Arc<Gateway>, listener: TcpListener) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
     let served = runtime.and_then(|runtime| {
         let worker = Worker::new(gateway);
-        runtime.block_on(accept::serve(worker, listener))
+        runtime.block_on(proxy::serve(worker, listener))
     });
     if let Err(error) = served {
         tracing::error!(%error, "a worker could not serve");
@@ -199,7 +198,7 @@ fn work(gateway: Arc<Gateway>, listener: TcpListener) {
 fn reload_on_change(loader: Arc<Loader>, store: Arc<Store>) {
     let (say, mut said) = mpsc::channel(1);
     let watched = &store.load().config.watched;
-    let watching = config::watch::spawn(loader.path(), watched, move || {
+    let watching = config::watch(loader.path(), watched, move || {
         // A change that is already waiting to be looked at covers this one too.
         let _ = say.try_send(());
     });

@@ -7,12 +7,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::cli::{ConfigFile, complain};
-use crate::clock;
-use crate::config::{AttributeKind, AttributeSpec, ProcessEnvironment, load};
+use crate::cli::{ConfigFile, complain, environment};
+use crate::config::{AttributeKind, AttributeSpec, load};
 use crate::flags::{AttributeValue, BUCKETS, Context, Evaluation, Flag, Reason, Rule, Serve, Value};
 use crate::observe::Metrics;
-use crate::proxy::decide::{Answerer, Decision, decide};
+use crate::proxy::{Answerer, Decision, decision};
 use crate::snapshot::{RoutePlan, Snapshot};
 use crate::units::Percent;
 use crate::wire::Endpoint;
@@ -22,7 +21,7 @@ use crate::wire::Endpoint;
 #[command(
     after_help = "For example:\n  dimmer explain --route assistant --user 42 --attr tier=pro --attr region=eu-west"
 )]
-pub struct Arguments {
+pub(super) struct Arguments {
     #[command(flatten)]
     file: ConfigFile,
     /// Which route
@@ -77,7 +76,7 @@ struct FlagExplanation {
 }
 
 /// Explains.
-pub fn run(arguments: &Arguments, out: &mut impl Write) -> ExitCode {
+pub(super) fn run(arguments: &Arguments, out: &mut impl Write) -> ExitCode {
     let explanation = match explain(arguments) {
         Ok(explanation) => explanation,
         Err(problem) => return complain(&problem),
@@ -96,9 +95,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> ExitCode {
 }
 
 fn explain(arguments: &Arguments) -> Result<Explanation, String> {
-    let now_s = i64::try_from(clock::unix_seconds()).unwrap_or(i64::MAX);
-    let config =
-        load(&arguments.file.config, &ProcessEnvironment { now_s }).map_err(|errors| errors.pretty())?;
+    let config = load(&arguments.file.config, &environment()).map_err(|errors| errors.pretty())?;
     let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
     // Nothing is sent: any address stands for the simulated providers.
     let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
@@ -123,8 +120,8 @@ fn explain(arguments: &Arguments) -> Result<Explanation, String> {
         request_tools: None,
         custom: &custom,
     };
-    let decision = decide(&snapshot, route, endpoint, &context).map_err(|error| error.to_string())?;
-    Ok(told(route, &decision, &context))
+    let decided = decision(&snapshot, route, endpoint, &context).map_err(|error| error.to_string())?;
+    Ok(told(route, &decided, &context))
 }
 
 fn attributes<'a>(

@@ -3,9 +3,8 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::cli::{ConfigFile, complain};
-use crate::clock;
-use crate::config::{ProcessEnvironment, load};
+use crate::cli::{ConfigFile, complain, environment};
+use crate::config::load;
 use crate::mock::{Mock, from_config};
 
 /// `dimmer mock`'s own.
@@ -14,7 +13,7 @@ use crate::mock::{Mock, from_config};
     after_help = "The provider NAME of the file answers under /NAME/v1, the first one under /v1 as well.\n\
                         Same seed and same request: same answer, same length, same faults."
 )]
-pub struct Arguments {
+pub(super) struct Arguments {
     #[command(flatten)]
     file: ConfigFile,
     /// Where to listen on loopback; 0 takes a free port
@@ -23,9 +22,8 @@ pub struct Arguments {
 }
 
 /// Serves until the process is ended.
-pub fn run(arguments: &Arguments, out: &mut impl Write) -> ExitCode {
-    let now_s = i64::try_from(clock::unix_seconds()).unwrap_or(i64::MAX);
-    let config = match load(&arguments.file.config, &ProcessEnvironment { now_s }) {
+pub(super) fn run(arguments: &Arguments, out: &mut impl Write) -> ExitCode {
+    let config = match load(&arguments.file.config, &environment()) {
         Ok(config) => config,
         Err(errors) => return complain(&errors.pretty()),
     };

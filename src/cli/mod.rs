@@ -1,14 +1,22 @@
 //! The command line: one file per command. `--help` is written to teach.
 
+mod check;
 mod explain;
 mod mock;
+mod schema;
 mod serve;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+
+use crate::clock;
+use crate::config::ProcessEnvironment;
 
 /// A reverse proxy for LLM APIs. Apps point their base URL at it; feature flags decide, for every request, which model
 /// answers and with which system prompt.
@@ -34,10 +42,14 @@ enum Command {
     /// SIGTERM or Ctrl-C: new connections are refused, requests in flight are finished (server.drain), then exit 0; a second
     /// one ends at once. A changed file is checked whole and swapped whole; SIGHUP asks for it.
     Serve(serve::Arguments),
+    /// Say whether a configuration is right, and what would be served to whom
+    Check(check::CheckArgs),
     /// Say who would get what, and why, without sending anything
     Explain(explain::Arguments),
     /// Run the simulated provider alone, for tests of your own
     Mock(mock::Arguments),
+    /// Print the configuration's JSON Schema, for editors
+    Schema(schema::SchemaArgs),
     /// Print a shell's completions
     ///
     /// For example: dimmer completions bash > /etc/bash_completion.d/dimmer
@@ -61,6 +73,8 @@ pub fn run() -> ExitCode {
     let mut out = std::io::stdout();
     match arguments.command.unwrap_or_else(|| Command::Serve(serve::Arguments::default())) {
         Command::Serve(arguments) => serve::run(&arguments, &mut out),
+        Command::Check(arguments) => check::run(&arguments, &environment(), &mut out),
+        Command::Schema(arguments) => schema::run(&arguments, &mut out),
         Command::Explain(arguments) => explain::run(&arguments, &mut out),
         Command::Mock(arguments) => mock::run(&arguments, &mut out),
         Command::Completions { shell } => {
@@ -68,6 +82,11 @@ pub fn run() -> ExitCode {
             ExitCode::SUCCESS
         }
     }
+}
+
+/// The process' environment, now.
+pub(crate) fn environment() -> ProcessEnvironment {
+    ProcessEnvironment { now_s: i64::try_from(clock::unix_seconds()).unwrap_or(i64::MAX) }
 }
 
 /// Tells the person at the terminal what went wrong.

@@ -11,7 +11,7 @@ use crate::snapshot::{RoutePlan, TargetPlan};
 
 /// `dimmer serve`'s own.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     #[command(flatten)]
     file: ConfigFile,
 }
@@ -26,7 +26,7 @@ impl Default for Arguments {
 const FORCED: u8 = 130;
 
 /// Serves until told to stop.
-pub fn run(arguments: &Arguments, out: &mut impl Write) -> ExitCode {
+pub(super) fn run(arguments: &Arguments, out: &mut impl Write) -> ExitCode {
     let filter = std::env::var("DIMMER_LOG").unwrap_or_else(|_| "info".to_owned());
     let _log = log::start(&filter);
     let started = match app::start(&arguments.file.config) {

@@ -53,7 +53,11 @@ pub fn parse(
         });
         return Err(Errors::at_spans(name_for_messages, text, found.collect()));
     }
-    let loading = Loading {
+    finish(&loading(text, base_dir, env), tree.get_ref(), name_for_messages)
+}
+
+fn loading<'d>(text: &'d str, base_dir: &'d Path, env: &'d dyn Environment) -> Loading<'d> {
+    Loading {
         text,
         base_dir,
         env,
@@ -62,8 +66,16 @@ pub fn parse(
         watched: RefCell::default(),
         #[cfg(test)]
         asked: RefCell::default(),
-    };
-    finish(&loading, tree.get_ref(), name_for_messages)
+    }
+}
+
+/// The paths of the keys that the readers ask for while they read a good text.
+#[cfg(test)]
+pub(super) fn asked(text: &str, env: &dyn Environment) -> std::collections::BTreeSet<&'static str> {
+    let (tree, _) = DeTable::parse_recoverable(text);
+    let loading = loading(text, Path::new(env!("CARGO_MANIFEST_DIR")), env);
+    finish(&loading, tree.get_ref(), "f").unwrap_or_else(|errors| panic!("{errors}"));
+    loading.asked.take()
 }
 
 fn finish<'d>(loading: &'d Loading<'d>, tree: &'d DeTable<'d>, file: &str) -> Result<Config, Errors> {

@@ -6,13 +6,15 @@ mod checked;
 mod environment;
 mod errors;
 mod load;
-pub mod watch;
+mod watch;
 
 mod check;
 mod json;
 mod keys;
 mod quantity;
 mod read;
+mod reference;
+mod schema;
 mod secrets;
 mod shape;
 
@@ -27,4 +29,6 @@ pub use checked::{
 pub use environment::{Environment, ProcessEnvironment};
 pub use errors::{Errors, Fault, Position};
 pub use load::{load, parse};
+pub use reference::markdown;
+pub use schema::json_schema;
 pub use watch::{Watch, WatchError, spawn as watch};

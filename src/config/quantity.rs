@@ -110,10 +110,15 @@ pub(crate) fn nearest<'k>(wrong: &str, known: impl IntoIterator<Item = &'k str>)
     known
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(&lower, &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= 1 + name.chars().count().max(wrong.chars().count()) / 4)
+        .filter(|(distance, name)| {
+            *distance <= name.chars().count().max(wrong.chars().count()) / DIFFERENCE_MIN
+        })
         .min()
         .map(|(_, name)| name)
 }
+
+/// One slip in this many characters is taken for a slip, more for another word.
+const DIFFERENCE_MIN: usize = 3;
 
 /// `; did you mean "…"?`, or nothing.
 pub(crate) fn did_you_mean<'k>(wrong: &str, known: impl IntoIterator<Item = &'k str>) -> String {

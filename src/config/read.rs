@@ -176,8 +176,7 @@ impl<'d> Table<'d> {
     pub(crate) fn named(&self, key: &str) -> Vec<(At<&'d str>, Table<'d>)> {
         let outer = self.table(key);
         let Some(node) = outer.node.children.get("*") else { return Vec::new() };
-        let entries = outer.entries();
-        let tables = entries.into_iter().filter_map(|(name, value)| {
+        let tables = outer.entries().into_iter().filter_map(|(name, value)| {
             let entries = Some(value.value.as_table()?);
             let place = named_place(&outer.place, name.value);
             Some((name.clone(), Table { loading: self.loading, entries, node, span: name.span, place }))

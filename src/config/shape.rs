@@ -3,7 +3,7 @@
 
 use toml::de::{DeArray, DeTable, DeValue};
 
-use crate::config::keys::{Kind, Need, Node, quoted_choices};
+use crate::config::keys::{Key, Kind, Need, Node, quoted_choices};
 use crate::config::quantity::did_you_mean;
 use crate::config::read::{
     At, Loading, Span, in_file_order, inside_of, listed_place, named_place, number, whole,
@@ -36,7 +36,7 @@ pub(crate) fn check_table(
 }
 
 fn unknown_key(loading: &Loading<'_>, node: &'static Node, key: &At<&str>, place: &str) {
-    let known = node.children.iter().filter(|(_, child)| child.key.is_some_and(|key| key.built()));
+    let known = node.children.iter().filter(|(_, child)| child.key.is_some_and(Key::built));
     let names: Vec<&str> = known.map(|(name, _)| *name).collect();
     let suggestion = did_you_mean(key.value, names.iter().copied());
     let where_ = if place.is_empty() { String::new() } else { format!("{place}: ") };
@@ -74,14 +74,14 @@ fn check_value(
         (Kind::Named, DeValue::Table(table)) => check_named(loading, table, node, place),
         (Kind::Tables, DeValue::Array(list)) => check_list_of_tables(loading, list, node, place),
         (Kind::List(inner), DeValue::Array(list)) => {
-            for value in list.iter() {
-                let at = At { value: value.get_ref(), span: value.span() };
+            for element in list.iter() {
+                let at = At { value: element.get_ref(), span: element.span() };
                 check_value(loading, inner, node, &at, place);
             }
         }
         (Kind::Map(inner), DeValue::Table(table)) => {
-            for (key, value) in in_file_order(table) {
-                check_value(loading, inner, node, &value, &inside_of(place, key.value));
+            for (key, entry) in in_file_order(table) {
+                check_value(loading, inner, node, &entry, &inside_of(place, key.value));
             }
         }
         (Kind::Either(Kind::Bool | Kind::Text, Kind::Table), DeValue::Table(table)) => {
@@ -108,7 +108,7 @@ fn check_named(loading: &Loading<'_>, table: &DeTable<'_>, node: &'static Node, 
     for (name, value) in in_file_order(table) {
         let named = named_place(place, name.value);
         match value.value {
-            DeValue::Table(table) => check_table(loading, table, inner, &name.span, &named),
+            DeValue::Table(entries) => check_table(loading, entries, inner, &name.span, &named),
             other => {
                 let message = format!("{named}: must be a table, not {}", describe(other));
                 loading.error(&value.span, message);

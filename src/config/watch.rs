@@ -104,8 +104,8 @@ fn events(shared: &Arc<Shared>) -> Option<RecommendedWatcher> {
     notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // Reading a file is an event too: our own looks must not wake us.
         let only_read = event.is_ok_and(|event| event.kind.is_access());
-        if let (false, Some(shared)) = (only_read, woken.upgrade()) {
-            shared.wake();
+        if let (false, Some(alive)) = (only_read, woken.upgrade()) {
+            alive.wake();
         }
     })
     .ok()

@@ -9,6 +9,8 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use tokio::time::{Instant, Sleep};
 
+use crate::clock;
+
 /// The pieces of a stream, each with its time after the request.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
@@ -52,7 +54,7 @@ impl Body for Script {
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let Some((due, _)) = self.next else { return Poll::Ready(None) };
         let when = self.begun + due;
-        if Instant::now() < when {
+        if clock::now() < when.into_std() {
             if self.sleep.deadline() != when {
                 self.sleep.as_mut().reset(when);
             }

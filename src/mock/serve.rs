@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -26,6 +26,7 @@ use super::dice::Dice;
 use super::failure::Failure;
 use super::script::Script;
 use super::{chat, messages, other};
+use crate::clock;
 use crate::config::MockModel;
 use crate::wire::Dialect;
 
@@ -77,11 +78,11 @@ async fn handle(
 ) -> Result<Answered, Infallible> {
     let (head, body) = request.into_parts();
     let (provider, path) = chosen(&providers, head.uri.path());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = clock::unix_time();
     let call = Call {
         provider: &provider,
         dialect: dialect(&head, path),
-        begun: Instant::now(),
+        begun: clock::now().into(),
         now,
         // An id is the one thing that must differ between two equal requests.
         id: Dice::new(now.as_nanos() as u64 ^ provider.seed, "id").id(24),

@@ -11,6 +11,15 @@ use prometheus::{
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    pub(super) routes: Routes,
+    pub(super) flags: Flags,
+    pub(super) links: Links,
+    pub(super) configuration: Configuration,
+}
+
+/// What is counted of requests, by route and model.
+#[derive(Debug)]
+pub(super) struct Routes {
     pub(super) requests: IntCounterVec,
     pub(super) request_seconds: HistogramVec,
     pub(super) first_token_seconds: HistogramVec,
@@ -20,6 +29,11 @@ pub struct Metrics {
     pub(super) unpriced: IntCounterVec,
     pub(super) output_chars: HistogramVec,
     pub(super) in_flight: IntGaugeVec,
+}
+
+/// What is counted of flags and their variants, and of the context they are decided from.
+#[derive(Debug)]
+pub(super) struct Flags {
     pub(super) evaluations: IntCounterVec,
     pub(super) key_missing: IntCounterVec,
     pub(super) context_ignored: IntCounterVec,
@@ -27,17 +41,27 @@ pub struct Metrics {
     pub(super) variant_seconds: HistogramVec,
     pub(super) variant_output_chars: HistogramVec,
     pub(super) variant_cost_usd: CounterVec,
+    pub(super) flag_expires: GaugeVec,
+    pub(super) template_errors: IntCounterVec,
+}
+
+/// What is counted of the way to callers and providers.
+#[derive(Debug)]
+pub(super) struct Links {
     pub(super) upstream_requests: IntCounterVec,
     pub(super) upstream_seconds: HistogramVec,
     pub(super) disconnects: IntCounterVec,
     pub(super) stream_breaks: IntCounterVec,
     pub(super) dropped_parameters: IntCounterVec,
+    pub(super) accept_errors: IntCounter,
+}
+
+/// What is known of the configuration that serves.
+#[derive(Debug)]
+pub(super) struct Configuration {
     pub(super) reloads: IntCounterVec,
     pub(super) last_reload: Gauge,
     pub(super) generation: IntGauge,
-    pub(super) flag_expires: GaugeVec,
-    pub(super) accept_errors: IntCounter,
-    pub(super) template_errors: IntCounterVec,
 }
 
 /// Why the metric families could not be made: two of them share a name. A defect, met at start only.
@@ -50,6 +74,28 @@ impl Metrics {
         let build =
             make.int_gauges("dimmer_build_info", "1, labelled with the version that runs", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(Self {
+            routes: Routes::new(&make)?,
+            flags: Flags::new(&make)?,
+            links: Links::new(&make)?,
+            configuration: Configuration::new(&make)?,
+            registry: make.registry,
+        })
+    }
+
+    /// The template of `prompt` could not be rendered.
+    pub fn prompt_not_rendered(&self, prompt: &str) {
+        self.flags.template_errors.with_label_values(&[prompt]).inc();
+    }
+
+    /// Everything in Prometheus' text format 0.0.4.
+    pub fn render(&self) -> Result<String, MetricsError> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+impl Routes {
+    fn new(make: &Families) -> Result<Self, MetricsError> {
         Ok(Self {
             requests: make.counters(
                 "dimmer_requests_total",
@@ -92,6 +138,13 @@ impl Metrics {
                 CHARACTERS,
             )?,
             in_flight: make.int_gauges("dimmer_in_flight_requests", "Requests being served", &["route"])?,
+        })
+    }
+}
+
+impl Flags {
+    fn new(make: &Families) -> Result<Self, MetricsError> {
+        Ok(Self {
             evaluations: make.counters(
                 "dimmer_flag_evaluations_total",
                 "Flag evaluations, by variant and reason",
@@ -129,6 +182,23 @@ impl Metrics {
                 "What answers cost, in US dollars, by variant",
                 ROUTE_FLAG_VARIANT,
             )?,
+            flag_expires: make.gauges(
+                "dimmer_flag_expires_timestamp_seconds",
+                "When a flag should be gone, in seconds since 1970",
+                &["flag"],
+            )?,
+            template_errors: make.counters(
+                "dimmer_prompt_render_errors_total",
+                "Prompt templates that could not be rendered for a request, which kept the app's own prompt",
+                &["prompt"],
+            )?,
+        })
+    }
+}
+
+impl Links {
+    fn new(make: &Families) -> Result<Self, MetricsError> {
+        Ok(Self {
             upstream_requests: make.counters(
                 "dimmer_upstream_requests_total",
                 "Requests sent to a provider, by the class of its answer (2xx … 5xx, error)",
@@ -155,6 +225,17 @@ impl Metrics {
                 "Parameters taken out of requests because the target does not take them",
                 &["field"],
             )?,
+            accept_errors: make.counter(
+                "dimmer_accept_errors_total",
+                "Connections that could not be accepted, for example because no file descriptor was left",
+            )?,
+        })
+    }
+}
+
+impl Configuration {
+    fn new(make: &Families) -> Result<Self, MetricsError> {
+        Ok(Self {
             reloads: make.counters(
                 "dimmer_config_reloads_total",
                 "Attempts to load the configuration",
@@ -168,32 +249,7 @@ impl Metrics {
                 "dimmer_config_generation",
                 "Which configuration of this process serves: 1 is the one it started with",
             )?,
-            flag_expires: make.gauges(
-                "dimmer_flag_expires_timestamp_seconds",
-                "When a flag should be gone, in seconds since 1970",
-                &["flag"],
-            )?,
-            accept_errors: make.counter(
-                "dimmer_accept_errors_total",
-                "Connections that could not be accepted, for example because no file descriptor was left",
-            )?,
-            template_errors: make.counters(
-                "dimmer_prompt_render_errors_total",
-                "Prompt templates that could not be rendered for a request, which kept the app's own prompt",
-                &["prompt"],
-            )?,
-            registry: make.registry,
         })
-    }
-
-    /// The template of `prompt` could not be rendered.
-    pub fn prompt_not_rendered(&self, prompt: &str) {
-        self.template_errors.with_label_values(&[prompt]).inc();
-    }
-
-    /// Everything in Prometheus' text format 0.0.4.
-    pub fn render(&self) -> Result<String, MetricsError> {
-        TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }
 

@@ -76,9 +76,9 @@ impl RouteSeries {
     /// The series of the route `name`.
     pub fn new(metrics: &Arc<Metrics>, name: &str) -> Self {
         Self {
-            in_flight: metrics.in_flight.with_label_values(&[name]),
-            overhead: metrics.overhead_seconds.with_label_values(&[name]),
-            disconnects: metrics.disconnects.with_label_values(&[name]),
+            in_flight: metrics.routes.in_flight.with_label_values(&[name]),
+            overhead: metrics.routes.overhead_seconds.with_label_values(&[name]),
+            disconnects: metrics.links.disconnects.with_label_values(&[name]),
             key_missing: OnceLock::new(),
             name: name.into(),
             metrics: Arc::clone(metrics),
@@ -87,7 +87,9 @@ impl RouteSeries {
 
     /// Counts a request whose flags missed a targeting key.
     pub fn targeting_key_missing(&self) {
-        self.key_missing.get_or_init(|| self.metrics.key_missing.with_label_values(&[&self.name])).inc();
+        self.key_missing
+            .get_or_init(|| self.metrics.flags.key_missing.with_label_values(&[&self.name]))
+            .inc();
     }
 }
 
@@ -96,7 +98,7 @@ impl ModelSeries {
     pub fn new(metrics: &Arc<Metrics>, route: &str, model: &str) -> Self {
         Self {
             outcomes: Default::default(),
-            duration: metrics.request_seconds.with_label_values(&[route, model]),
+            duration: metrics.routes.request_seconds.with_label_values(&[route, model]),
             first_token: OnceLock::new(),
             output_chars: OnceLock::new(),
             cost: OnceLock::new(),
@@ -111,7 +113,7 @@ impl ModelSeries {
     pub fn ended(&self, outcome: Outcome, took: Duration) {
         if let Some(handle) = self.outcomes.get(outcome as usize) {
             handle
-                .get_or_init(|| self.metrics.requests.with_label_values(&self.with(outcome.as_str())))
+                .get_or_init(|| self.metrics.routes.requests.with_label_values(&self.with(outcome.as_str())))
                 .inc();
         }
         self.duration.observe(took.as_secs_f64());
@@ -120,14 +122,14 @@ impl ModelSeries {
     /// The first piece of a stream's content came.
     pub fn first_token(&self, after: Duration) {
         self.first_token
-            .get_or_init(|| self.metrics.first_token_seconds.with_label_values(&self.pair()))
+            .get_or_init(|| self.metrics.routes.first_token_seconds.with_label_values(&self.pair()))
             .observe(after.as_secs_f64());
     }
 
     /// An answer's text had so many characters.
     pub fn output_chars(&self, chars: u64) {
         self.output_chars
-            .get_or_init(|| self.metrics.output_chars.with_label_values(&self.pair()))
+            .get_or_init(|| self.metrics.routes.output_chars.with_label_values(&self.pair()))
             .observe(chars as f64);
     }
 
@@ -138,20 +140,20 @@ impl ModelSeries {
         }
         if let Some(handle) = self.tokens.get(kind as usize) {
             handle
-                .get_or_init(|| self.metrics.tokens.with_label_values(&self.with(kind.as_str())))
+                .get_or_init(|| self.metrics.routes.tokens.with_label_values(&self.with(kind.as_str())))
                 .inc_by(count);
         }
     }
 
     /// An answer cost so much.
     pub fn cost_usd(&self, usd: f64) {
-        self.cost.get_or_init(|| self.metrics.cost_usd.with_label_values(&self.pair())).inc_by(usd);
+        self.cost.get_or_init(|| self.metrics.routes.cost_usd.with_label_values(&self.pair())).inc_by(usd);
     }
 
     /// An answer's cost is unknown.
     pub fn unpriced(&self) {
         let [_, model] = &self.labels;
-        self.unpriced.get_or_init(|| self.metrics.unpriced.with_label_values(&[model])).inc();
+        self.unpriced.get_or_init(|| self.metrics.routes.unpriced.with_label_values(&[model])).inc();
     }
 
     fn pair(&self) -> [&str; 2] {
@@ -210,7 +212,7 @@ impl FlagSeries {
         let Some(series) = self.variants.get(usize::from(variant)) else { return };
         let Some(handle) = series.evaluations.get(reason as usize) else { return };
         let labels = [&*self.flag, &*series.name, reason.as_str()];
-        handle.get_or_init(|| self.metrics.evaluations.with_label_values(&labels)).inc();
+        handle.get_or_init(|| self.metrics.flags.evaluations.with_label_values(&labels)).inc();
     }
 
     /// A request that had been given `variant` ended.
@@ -218,11 +220,11 @@ impl FlagSeries {
         let Some(series) = self.variants.get(usize::from(variant)) else { return };
         let labels = [&*self.route, &*self.flag, &*series.name, outcome.as_str()];
         if let Some(handle) = series.outcomes.get(outcome as usize) {
-            handle.get_or_init(|| self.metrics.variant_requests.with_label_values(&labels)).inc();
+            handle.get_or_init(|| self.metrics.flags.variant_requests.with_label_values(&labels)).inc();
         }
         series
             .duration
-            .get_or_init(|| self.metrics.variant_seconds.with_label_values(&self.labels(series)))
+            .get_or_init(|| self.metrics.flags.variant_seconds.with_label_values(&self.labels(series)))
             .observe(took.as_secs_f64());
     }
 
@@ -231,7 +233,7 @@ impl FlagSeries {
         let Some(series) = self.variants.get(usize::from(variant)) else { return };
         series
             .output_chars
-            .get_or_init(|| self.metrics.variant_output_chars.with_label_values(&self.labels(series)))
+            .get_or_init(|| self.metrics.flags.variant_output_chars.with_label_values(&self.labels(series)))
             .observe(chars as f64);
     }
 
@@ -240,7 +242,7 @@ impl FlagSeries {
         let Some(series) = self.variants.get(usize::from(variant)) else { return };
         series
             .cost
-            .get_or_init(|| self.metrics.variant_cost_usd.with_label_values(&self.labels(series)))
+            .get_or_init(|| self.metrics.flags.variant_cost_usd.with_label_values(&self.labels(series)))
             .inc_by(usd);
     }
 
@@ -260,10 +262,10 @@ pub struct ProviderSeries {
 impl ProviderSeries {
     /// The series of the provider `name`.
     pub fn new(metrics: &Metrics, name: &str) -> Self {
-        let class = |class: &str| metrics.upstream_requests.with_label_values(&[name, class]);
+        let class = |class: &str| metrics.links.upstream_requests.with_label_values(&[name, class]);
         Self {
             classes: ["1xx", "2xx", "3xx", "4xx", "5xx", "error"].map(class),
-            duration: metrics.upstream_seconds.with_label_values(&[name]),
+            duration: metrics.links.upstream_seconds.with_label_values(&[name]),
         }
     }
 
@@ -299,33 +301,36 @@ impl GatewaySeries {
     /// The process's own.
     pub fn new(metrics: &Arc<Metrics>) -> Self {
         Self {
-            breaks_upstream: metrics.stream_breaks.with_label_values(&["upstream"]),
-            breaks_client: metrics.stream_breaks.with_label_values(&["client"]),
-            ignored_header: metrics.context_ignored.with_label_values(&["header"]),
-            ignored_body: metrics.context_ignored.with_label_values(&["body"]),
-            accept_errors: metrics.accept_errors.clone(),
+            breaks_upstream: metrics.links.stream_breaks.with_label_values(&["upstream"]),
+            breaks_client: metrics.links.stream_breaks.with_label_values(&["client"]),
+            ignored_header: metrics.flags.context_ignored.with_label_values(&["header"]),
+            ignored_body: metrics.flags.context_ignored.with_label_values(&["body"]),
+            accept_errors: metrics.links.accept_errors.clone(),
             metrics: Arc::clone(metrics),
         }
     }
 
     /// `field` (a name of the configuration's `fit`) was taken out of a request.
     pub fn dropped_parameter(&self, field: &str) {
-        self.metrics.dropped_parameters.with_label_values(&[field]).inc();
+        self.metrics.links.dropped_parameters.with_label_values(&[field]).inc();
     }
 
     /// A configuration was loaded, or refused.
     pub fn config_loaded(&self, result: Result<Loaded<'_>, ()>) {
         match result {
             Ok(loaded) => {
-                self.metrics.reloads.with_label_values(&["ok"]).inc();
-                self.metrics.last_reload.set(loaded.at_unix_seconds);
-                self.metrics.generation.set(i64::try_from(loaded.generation).unwrap_or(i64::MAX));
-                self.metrics.flag_expires.reset();
+                self.metrics.configuration.reloads.with_label_values(&["ok"]).inc();
+                self.metrics.configuration.last_reload.set(loaded.at_unix_seconds);
+                self.metrics
+                    .configuration
+                    .generation
+                    .set(i64::try_from(loaded.generation).unwrap_or(i64::MAX));
+                self.metrics.flags.flag_expires.reset();
                 for (flag, at) in loaded.flag_expiries {
-                    self.metrics.flag_expires.with_label_values(&[flag]).set(*at as f64);
+                    self.metrics.flags.flag_expires.with_label_values(&[flag]).set(*at as f64);
                 }
             }
-            Err(()) => self.metrics.reloads.with_label_values(&["error"]).inc(),
+            Err(()) => self.metrics.configuration.reloads.with_label_values(&["error"]).inc(),
         }
     }
 }

@@ -34,6 +34,10 @@ impl std::fmt::Display for BodyBroken {
 impl std::error::Error for BodyBroken {}
 
 /// What goes to the provider.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would cost every held request an allocation to spare streamed ones a copy"
+)]
 #[derive(Debug)]
 pub(crate) enum RequestBody {
     /// Held pieces, written with no copy.

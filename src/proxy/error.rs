@@ -4,11 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::observe::Outcome;
-use crate::wire::ErrorCode;
+use crate::wire::{ErrorCode, JsonError};
 
 /// An error that the caller is told of.
 #[derive(Debug)]
-pub(crate) struct ProxyError {
+pub struct ProxyError {
     /// The stable code; it gives the status.
     pub(crate) code: ErrorCode,
     /// Whose fault it is.
@@ -27,7 +27,7 @@ pub(crate) struct ProxyError {
 
 /// Whose fault an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+pub enum Source {
     /// The caller, or the way to it.
     Downstream,
     /// The provider, or the way to it.
@@ -38,7 +38,7 @@ pub(crate) enum Source {
 
 /// Where on a request's way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub enum Phase {
     /// Head, limits, client, route.
     Identify,
     /// Reading the request's body.
@@ -51,8 +51,6 @@ pub(crate) enum Phase {
     Dispatch,
     /// Waiting for the answer's head.
     Await,
-    /// Bringing the answer back.
-    Relay,
 }
 
 impl ProxyError {
@@ -74,6 +72,11 @@ impl ProxyError {
     fn new(code: ErrorCode, source: Source, phase: Phase, message: String) -> Self {
         let retry_after = code.retry_helps().then_some(DEFAULT_RETRY_AFTER);
         Self { code, source, phase, message, detail: None, param: None, retry_after }
+    }
+
+    /// A body that must be read is not what it should be. The reason quotes nothing of it.
+    pub(crate) fn bad_json(error: JsonError) -> Self {
+        Self::caller(ErrorCode::BadRequest, Phase::Body, format!("the request's body: {error}"))
     }
 
     /// Adds what only the log may see.

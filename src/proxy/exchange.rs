@@ -10,7 +10,6 @@ use crate::clock;
 use crate::observe::Outcome;
 use crate::proxy::accept::ConnectionState;
 use crate::proxy::decide::Decision;
-use crate::proxy::finish;
 use crate::proxy::identify::Reservation;
 use crate::proxy::worker::{Gateway, RequestId, Worker};
 use crate::snapshot::{ProviderPlan, RoutePlan, Snapshot};
@@ -91,16 +90,5 @@ impl Exchange {
     pub(crate) fn on_route(&mut self, route: Arc<RoutePlan>) {
         route.series.in_flight.inc();
         self.route = Some(route);
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        finish::finish(self);
-        if let Some(route) = &self.route {
-            route.series.in_flight.dec();
-        }
-        self.gateway().in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.connection.end();
     }
 }

@@ -1,5 +1,6 @@
 //! 7: a finished exchange becomes numbers. Also when the caller went away: what was decided is counted all the same.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::clock;
@@ -11,8 +12,18 @@ use crate::snapshot::RoutePlan;
 use crate::units::PicoUsd;
 use crate::wire::{Facts, Usage};
 
-/// Counts `exchange`. Called once, when it is dropped.
-pub(crate) fn finish(exchange: &Exchange) {
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        finish(self);
+        if let Some(route) = &self.route {
+            route.series.in_flight.dec();
+        }
+        self.gateway().in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.connection.end();
+    }
+}
+
+fn finish(exchange: &Exchange) {
     let outcome = exchange.outcome.unwrap_or(Outcome::Cancelled);
     let took = clock::now().saturating_duration_since(exchange.started);
     if let Some(route) = &exchange.route {

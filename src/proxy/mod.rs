@@ -1,8 +1,8 @@
 //! DATA PLANE. One sub-room per stage, in the order of a request's way; only this file calls stages.
 
-pub mod accept;
+mod accept;
 mod body;
-pub mod decide;
+mod decide;
 mod dispatch;
 mod error;
 mod exchange;
@@ -23,12 +23,14 @@ use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
+pub use accept::serve;
 pub use body::AnswerBody;
+pub use decide::{Answerer, Decision, Evaluated, decision};
+pub use error::{Phase, ProxyError, Source};
 pub use worker::{Gateway, Worker};
 
 use accept::ConnectionState;
-use decide::Answerer;
-use error::ProxyError;
+
 use exchange::Exchange;
 use identify::{Gathered, Identified};
 use rewrite::Payload;
@@ -60,7 +62,7 @@ enum Answer {
 async fn stages(exchange: &mut Exchange, parts: Parts, body: Incoming) -> Result<Answer, ProxyError> {
     let identified = identify::head(exchange, &parts)?;
     let payload = read(exchange, &identified, &parts, body).await?;
-    decide(exchange, &identified, &parts, &payload)?;
+    choose(exchange, &identified, &parts, &payload)?;
     if matches!(exchange.decision.as_ref().map(|decision| &decision.answerer), Some(Answerer::Reply(_))) {
         return Ok(Answer::Reply(payload));
     }
@@ -85,11 +87,11 @@ async fn read(
         let model = view.model(&held.bytes);
         identify::by_alias(exchange, &identified.caller, model.as_deref(), parts.uri.path())?;
     }
-    Ok(Payload::Read(held, view))
+    Ok(Payload::Read(Box::new((held, view))))
 }
 
 /// Gathers the context and evaluates the route's flags; writes the decision into the exchange.
-fn decide(
+fn choose(
     exchange: &mut Exchange,
     identified: &Identified,
     parts: &Parts,
@@ -97,21 +99,21 @@ fn decide(
 ) -> Result<(), ProxyError> {
     let Some(route) = exchange.route.clone() else { return Ok(()) };
     let read = match payload {
-        Payload::Read(held, view) => Some((view, &held.bytes)),
+        Payload::Read(read) => Some((&read.1, &read.0.bytes)),
         Payload::Unread(_) => None,
     };
-    let decision = {
+    let decided = {
         let gathered = Gathered::of(exchange, &identified.caller, &parts.headers, read)?;
         let custom = gathered.values();
         let context = gathered.context(exchange, &identified.caller, &custom);
         let endpoint = exchange.endpoint;
         if stoppable(&parts.method) || endpoint.generation() {
-            decide::decide(&exchange.snapshot, &route, endpoint, &context)?
+            decision(&exchange.snapshot, &route, endpoint, &context)?
         } else {
             decide::pass_through(&route, endpoint)?
         }
     };
-    exchange.decision = Some(decision);
+    exchange.decision = Some(decided);
     Ok(())
 }
 

@@ -98,7 +98,7 @@ impl RequestId {
     /// `req_` and 32 hexadecimal digits.
     const LEN: usize = 36;
 
-    fn new(high: u64, low: u64) -> Self {
+    pub(super) fn new(high: u64, low: u64) -> Self {
         let mut text = *b"req_00000000000000000000000000000000";
         let number = u128::from(high) << 64 | u128::from(low);
         for (place, byte) in text.iter_mut().skip(4).rev().enumerate() {

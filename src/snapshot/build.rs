@@ -282,7 +282,7 @@ fn provider_plan(
 }
 
 /// `host:port`, without the port where it is the scheme's own, with brackets around an IPv6 address.
-fn authority(endpoint: &Endpoint) -> String {
+pub(super) fn authority(endpoint: &Endpoint) -> String {
     let host =
         if endpoint.host.contains(':') { format!("[{}]", endpoint.host) } else { endpoint.host.clone() };
     match (endpoint.tls, endpoint.port) {

@@ -202,7 +202,7 @@ impl Pattern {
         Self(text.split('*').map(Into::into).collect())
     }
 
-    fn matches(&self, name: &str) -> bool {
+    pub(super) fn matches(&self, name: &str) -> bool {
         let Some((first, rest)) = self.0.split_first() else { return false };
         let Some(mut tail) = name.strip_prefix(&**first) else { return false };
         let Some((last, middle)) = rest.split_last() else { return tail.is_empty() };

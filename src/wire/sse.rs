@@ -4,7 +4,7 @@
 //! U+0085 occur inside JSON. Must never buffer an event without a bound, and must never change a byte: it only looks.
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use memchr::memchr2;
 
@@ -36,6 +36,8 @@ pub struct SseScanner {
     /// Whether a byte order mark may no longer come.
     bom_passed: bool,
     blind_events: u64,
+    /// The stream ended inside an event.
+    open_end: bool,
 }
 
 impl SseScanner {
@@ -73,6 +75,7 @@ impl SseScanner {
 
     /// The stream is over. A last event that lacks only its blank line is handed out, as a careless server means it.
     pub fn finish(&mut self, on_event: &mut impl FnMut(EventRef<'_>)) {
+        self.open_end |= !self.between_events();
         if !self.partial.is_empty() {
             self.complete(&[], on_event);
         }
@@ -80,7 +83,7 @@ impl SseScanner {
 
     /// Whether the bytes so far end where an event ends, so that another event may be put after them.
     pub fn between_events(&self) -> bool {
-        self.partial.is_empty() && !self.blind
+        self.partial.is_empty() && !self.blind && !self.open_end
     }
 
     /// How many events were over [`INSPECT_MAX`] and were not read, the one that passes now included.
@@ -246,9 +249,14 @@ struct Field<'a> {
 /// are nothing inside a block.
 fn fields(block: &[u8]) -> impl Iterator<Item = Field<'_>> {
     let mut next = 0;
-    block.split(|byte| matches!(byte, b'\n' | b'\r')).filter_map(move |line| {
+    let lines = std::iter::from_fn(move || {
+        let rest = block.get(next..).filter(|rest| !rest.is_empty())?;
         let start = next;
+        let line = rest.get(..memchr2(b'\n', b'\r', rest).unwrap_or(rest.len()))?;
         next += line.len() + 1;
+        Some((start, line))
+    });
+    lines.filter_map(|(start, line)| {
         let colon = memchr::memchr(b':', line).unwrap_or(line.len());
         let (name, value) = line.split_at_checked(colon)?;
         let text = value.strip_prefix(b":").unwrap_or(value);

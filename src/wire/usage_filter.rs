@@ -40,7 +40,7 @@ impl UsageFilter {
             held: Vec::new(),
             passing: false,
             dropped: false,
-            needle: Finder::new(b"\"usage\""),
+            needle: Finder::new(NAME),
         }
     }
 
@@ -73,7 +73,7 @@ impl UsageFilter {
     /// The stream is over: what is held goes on.
     pub fn finish(&mut self, out: &mut impl FnMut(Bytes)) {
         let held = std::mem::take(&mut self.held);
-        let kept = match verdict(&held) {
+        let kept = match self.judge(&held) {
             Verdict::Keep => held,
             Verdict::Drop => Vec::new(),
             Verdict::Cut { from, to } => without(&held, from, to).concat(),
@@ -129,7 +129,7 @@ impl UsageFilter {
     }
 
     fn judge(&self, block: &[u8]) -> Verdict {
-        if self.needle.find(block).is_some() { verdict(block) } else { Verdict::Keep }
+        if self.needle.find(block).is_some() { verdict(block, &self.needle) } else { Verdict::Keep }
     }
 }
 
@@ -146,11 +146,11 @@ enum Verdict {
 }
 
 /// Judges one event with everything that belongs to it.
-fn verdict(block: &[u8]) -> Verdict {
+fn verdict(block: &[u8], needle: &Finder<'_>) -> Verdict {
     let mut lines = data_lines(block);
     let Some((at, first)) = lines.next() else { return Verdict::Keep };
     let Some((second_at, second)) = lines.next() else {
-        return judge_json(first).unwrap_or(Verdict::Keep).moved(|offset| at + offset);
+        return judge_json(first, needle).unwrap_or(Verdict::Keep).moved(|offset| at + offset);
     };
     // Several data lines are one JSON text; `starts` says where each line's text is in the joined text and in the block.
     let mut joined = first.to_vec();
@@ -160,14 +160,17 @@ fn verdict(block: &[u8]) -> Verdict {
         starts.push((joined.len(), line_at));
         joined.extend_from_slice(line);
     }
-    judge_json(&joined).unwrap_or(Verdict::Keep).moved(|offset| {
+    judge_json(&joined, needle).unwrap_or(Verdict::Keep).moved(|offset| {
         let line = starts.iter().rev().find(|(start, _)| *start <= offset);
         line.map_or(offset, |(start, line_at)| line_at + (offset - start))
     })
 }
 
 /// Judges the JSON text of one chunk; `None` where it is not one.
-fn judge_json(json: &[u8]) -> Option<Verdict> {
+fn judge_json(json: &[u8], needle: &Finder<'_>) -> Option<Verdict> {
+    if let Some((from, to)) = null_near_the_end(json, needle) {
+        return Some(cut_member(json, from, to));
+    }
     let mut no_choices = false;
     let mut told = false;
     let mut null = None;
@@ -196,11 +199,27 @@ fn judge_json(json: &[u8]) -> Option<Verdict> {
     null.map(|(from, to)| cut_member(json, from, to))
 }
 
+/// Where a member `usage` that is null stands: nearly always it is the only one and near the end. Between two quotes
+/// that are not escaped stands a whole name; if what follows its null closes one level and ends the text, the level is
+/// the top. A walk from the start takes several times as long.
+fn null_near_the_end(json: &[u8], needle: &Finder<'_>) -> Option<(usize, usize)> {
+    let from = needle.find(json)?;
+    let mut walk = Walk::standing_at(json, from);
+    walk.string()?;
+    walk.eat(b':')?;
+    if walk.raw()?.is_some() {
+        return None;
+    }
+    let to = walk.position();
+    walk.last_members()?.then_some((from, to))
+}
+
 /// The member from `from` to `to` goes with one comma: the one before it or, where it is the first, the one behind it.
 fn cut_member(json: &[u8], from: usize, to: usize) -> Verdict {
     let before = json.get(..from).unwrap_or_default().trim_ascii_end();
-    if before.last() == Some(&b',') {
-        return Verdict::Cut { from: before.len() - 1, to };
+    if let Some(earlier) = before.strip_suffix(b",") {
+        // White space before the comma goes with it: what stands behind the member has its own.
+        return Verdict::Cut { from: earlier.trim_ascii_end().len(), to };
     }
     let behind = json.get(to..).unwrap_or_default().trim_ascii_start();
     let rest = behind.strip_prefix(b",").map_or(behind, <[u8]>::trim_ascii_start);
@@ -220,6 +239,9 @@ impl Verdict {
         }
     }
 }
+
+/// The member's name as every provider spells it.
+const NAME: &[u8] = b"\"usage\"";
 
 /// Collects what goes on of one chunk. As long as that is one part of the chunk, nothing is copied.
 struct Kept<'a> {

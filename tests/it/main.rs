@@ -1,6 +1,10 @@
 //! Integration tests: one binary, one module per feature.
 
 #[cfg(test)]
+mod dashboards;
+#[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod gateway;
@@ -18,6 +22,8 @@ mod passthrough;
 mod sdk;
 #[cfg(test)]
 mod streaming;
+#[cfg(test)]
+mod tidy;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]

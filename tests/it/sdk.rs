@@ -7,6 +7,7 @@ mod provider;
 
 use std::process::Command;
 
+use crate::docs;
 use crate::gateway::{Gateway, clients, root};
 
 /// What every program must have shown.
@@ -65,6 +66,52 @@ fn anthropic_python() {
 #[test]
 fn anthropic_node() {
     run("bin/node", "node/anthropic_messages.mjs");
+}
+
+/// The blocks of docs/clients.md, as a reader pastes them, against the routes.toml of the clone.
+#[test]
+fn the_blocks_to_paste_run() {
+    let directory = docs::clone_of_the_configuration();
+    let file = directory.path().join("routes.toml");
+    let text = std::fs::read_to_string(&file).expect("routes.toml");
+    std::fs::write(&file, docs::on_free_ports(&text)).expect("routes.toml");
+    let gateway = Gateway::start(directory.path(), &[]);
+    let mut shown = 0;
+    for block in docs::blocks_of(&root().join("docs/clients.md")) {
+        let mut command = match block.language.as_str() {
+            "python" => Command::new(clients().join("venv/bin/python")),
+            "js" => Command::new(clients().join("bin/node")),
+            _ => continue,
+        };
+        if block.language == "js" {
+            command.arg("--input-type=module");
+        }
+        let print = match block.language.as_str() {
+            "js" => "console.log(answer.model ?? answer.response.modelId)",
+            _ => "print(answer.model)",
+        };
+        let base = format!("{}/assistant", gateway.data);
+        let output = command
+            .arg(if block.language == "js" { "-e" } else { "-c" })
+            .arg(format!("{}\n{print}\n", block.text.replace("http://127.0.0.1:8080", &base)))
+            .current_dir(root().join("tests/clients"))
+            .env("OPENAI_BASE_URL", format!("{base}/v1"))
+            .env("ANTHROPIC_BASE_URL", &base)
+            .envs(["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "DIMMER_CLIENT_KEY"].map(|name| (name, CLIENT_KEY)))
+            .env("NO_PROXY", "*")
+            .output()
+            .expect("the interpreter starts");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && said.contains('-'),
+            "{}: {said}{}\n--- dimmer's log\n{}",
+            block.place,
+            String::from_utf8_lossy(&output.stderr),
+            gateway.log()
+        );
+        shown += 1;
+    }
+    assert_eq!(shown, 4, "two SDKs in Python, one and the AI SDK in Node");
 }
 
 fn run(interpreter: &str, program: &str) {
@@ -130,9 +177,11 @@ api_key = "${PROVIDER_KEY}"
 [providers.wrong_openai]
 dialect = "openai"
 base_url = "PROVIDER_URL/v1"
+api_key = "${OTHER_KEY}"
 [providers.wrong_anthropic]
 dialect = "anthropic"
 base_url = "PROVIDER_URL"
+api_key = "${OTHER_KEY}"
 [providers.sim]
 dialect = "mock"
 

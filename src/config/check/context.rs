@@ -133,7 +133,7 @@ fn check_attribute_name(entry: &Table<'_>, name: &At<&str>) {
 fn kind(entry: &Table<'_>) -> AttributeKind {
     if let Some(at) = entry.written("order") {
         if let (true, Some(DeValue::String(kind))) =
-            (entry.has("type"), entry.value("type").map(|at| at.value))
+            (entry.has("type"), entry.value("type").map(|kind| kind.value))
             && kind != "text"
         {
             entry.error_at("order", &at.span, "only a text has an order: take out `type` or `order`");

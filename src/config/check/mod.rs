@@ -3,12 +3,15 @@
 //! Each file reads its part of the table. Where something is wrong the error is noted and reading goes on with a
 //! stand-in, so that all errors of a file come at once; the caller throws the result away when there was any.
 
+mod attributes;
 mod conditions;
 mod context;
 mod flags;
+mod operators;
 mod providers;
 mod replies;
 mod routes;
+mod segments;
 mod server;
 mod slots;
 mod unused;
@@ -30,8 +33,8 @@ pub(crate) fn check(root: &Table<'_>) -> Config {
     let models = providers::models(root, &providers);
     let prompts = replies::prompts(root);
     let replies = replies::replies(root);
-    let attributes = conditions::Attributes::new(root, &context);
-    let segments = conditions::segments(root, &attributes);
+    let attributes = attributes::Attributes::new(root, &context);
+    let segments = segments::segments(root, &attributes);
     let targets = slots::Targets { models: &models, replies: &replies, prompts: &prompts };
     let flags = flags::flags(root, &attributes, &segments);
     let routes = routes::routes(root, &providers, &targets, &flags);

@@ -137,7 +137,7 @@ fn price(table: &Table<'_>) -> Option<Price> {
     table.written("price")?;
     let inside = table.table("price");
     let per_token = |key: &str| {
-        let usd = inside.number(key)?;
+        let usd = inside.number(key).filter(|usd| *usd >= 0.0)?;
         let price = PicoUsd::per_token(usd);
         if price.is_none() {
             let span = inside.written(key).map(|at| at.span).unwrap_or_default();

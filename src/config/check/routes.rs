@@ -117,7 +117,9 @@ impl<'d> Reading<'_, 'd> {
     fn flag(&self, table: &Table<'_>, kind: SlotKind) -> Option<&Drafted<'d>> {
         let slot = table.table(kind.key());
         let Some(at) = slot.text("flag") else {
-            if slot.entries.is_some() && !slot.has("flag") {
+            // An unknown key in there was reported, and is what should have said it.
+            let only_known = slot.entries().iter().all(|(key, _)| key.value == "mode");
+            if slot.entries.is_some() && only_known {
                 let key = kind.key();
                 slot.error(&slot.span, &format!("says not which flag: write {key}.flag = \"…\""));
             }

@@ -129,12 +129,20 @@ pub(super) fn admin(root: &Table<'_>) -> Admin {
         );
         report_listen(&table, &message);
     }
-    if listen == root.table("server").text("listen").and_then(|at| at.value.parse().ok()).unwrap_or(listen)
-        && listen.port() != 0
-    {
-        report_listen(&table, &format!("{listen} is where the data listener is: choose another port"));
+    let data: Option<SocketAddr> = root.table("server").text("listen").and_then(|at| at.value.parse().ok());
+    if let Some(data) = data.filter(|data| collide(*data, listen)) {
+        report_listen(
+            &table,
+            &format!("{listen} cannot be had beside the data listener's {data}: choose another port"),
+        );
     }
     Admin { listen, tokens }
+}
+
+/// Whether two listeners would want the same port. Port 0 stands for any free one.
+fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let same_port = one.port() == other.port() && one.port() != 0;
+    same_port && (one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified())
 }
 
 fn token(table: &Table<'_>) -> Token {

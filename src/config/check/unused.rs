@@ -34,11 +34,11 @@ pub(super) fn warn(root: &Table<'_>, routes: &[Arc<Route>], flags: &[Drafted<'_>
 fn collect<'d>(value: &'d DeValue<'d>, said: &mut HashSet<&'d str>) {
     match value {
         DeValue::String(text) => drop(said.insert(text)),
-        DeValue::Array(list) => list.iter().for_each(|value| collect(value.get_ref(), said)),
+        DeValue::Array(list) => list.iter().for_each(|inner| collect(inner.get_ref(), said)),
         DeValue::Table(table) => {
-            for (key, value) in in_file_order(table) {
+            for (key, inner) in in_file_order(table) {
                 said.insert(key.value);
-                collect(value.value, said);
+                collect(inner.value, said);
             }
         }
         _ => {}

@@ -131,11 +131,6 @@ pub(crate) fn segments(path: &'static str) -> impl Iterator<Item = &'static str>
 }
 
 impl Key {
-    /// The part of the path after its last dot.
-    pub(crate) fn name(&self) -> &'static str {
-        self.path.rsplit('.').next().unwrap_or(self.path)
-    }
-
     /// Whether this version knows what to do with it.
     pub(crate) fn built(&self) -> bool {
         self.need != Need::NotBuilt

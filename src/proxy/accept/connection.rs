@@ -22,7 +22,7 @@ use crate::proxy::worker::Worker;
 /// What a connection and its requests know of each other. Written by the requests as they begin and end, read by the
 /// guard around the socket.
 #[derive(Debug)]
-pub struct ConnectionState {
+pub(crate) struct ConnectionState {
     /// Who is on the other side.
     pub(crate) peer: SocketAddr,
     /// Requests being served on it.

@@ -6,5 +6,5 @@ mod connection;
 mod guarded_io;
 mod listen;
 
-pub use connection::ConnectionState;
+pub(crate) use connection::ConnectionState;
 pub use listen::serve;

@@ -62,7 +62,7 @@ pub enum Answerer {
 }
 
 /// Decides one request.
-pub fn decide(
+pub fn decision(
     snapshot: &Snapshot,
     route: &RoutePlan,
     endpoint: Endpoint,

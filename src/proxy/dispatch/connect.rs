@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ const NAME_STALE: Duration = Duration::from_secs(300);
 const ONE_ADDRESS: Duration = Duration::from_secs(1);
 
 /// Opens connections to providers. One per process.
-pub struct Connector {
+pub(crate) struct Connector {
     /// Made with the first TLS connection: reading the system's certificates takes a while.
     tls: OnceLock<Result<Arc<ClientConfig>, String>>,
     /// Last good answers; bounded by the configuration, since only its names are asked for.
@@ -53,9 +54,8 @@ enum NoConnection {
 }
 
 impl Connector {
-    #[expect(clippy::new_without_default, reason = "there is one per process, made by name")]
     /// Opens nothing yet.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { tls: OnceLock::new(), names: Mutex::default() }
     }
 
@@ -80,13 +80,15 @@ impl Connector {
         let tcp = tcp(&addresses).await.map_err(NoConnection::Tcp)?;
         // A request is written as soon as it is there, not when an acknowledgement comes.
         let _ = tcp.set_nodelay(true);
-        let socket = if endpoint.tls { self.tls(endpoint, tcp).await? } else { Socket::Tcp(tcp) };
+        let stream = if endpoint.tls { self.tls(endpoint, tcp).await? } else { Stream::Tcp(tcp) };
+        let budget = HeadBudget::default();
+        let socket = Socket { stream, budget: budget.clone() };
         let (sender, connection) = http1::Builder::new()
             .max_headers(MAX_FIELDS)
             .handshake(TokioIo::new(socket))
             .await
             .map_err(NoConnection::Http)?;
-        Ok(Upstream::new(sender, connection, Arc::clone(endpoint)))
+        Ok(Upstream::new(sender, connection, budget, Arc::clone(endpoint)))
     }
 
     async fn addresses(&self, endpoint: &Endpoint) -> Result<Vec<SocketAddr>, NoConnection> {
@@ -124,7 +126,7 @@ impl Connector {
         }
     }
 
-    async fn tls(&self, endpoint: &Endpoint, tcp: TcpStream) -> Result<Socket, NoConnection> {
+    async fn tls(&self, endpoint: &Endpoint, tcp: TcpStream) -> Result<Stream, NoConnection> {
         let config = self.tls.get_or_init(client_config).clone().map_err(NoConnection::Tls)?;
         let name = ServerName::try_from(endpoint.host.clone())
             .map_err(|_| NoConnection::Tls("the host is no name that a certificate can carry".to_owned()))?;
@@ -132,7 +134,7 @@ impl Connector {
             .connect(name, tcp)
             .await
             .map_err(|error| NoConnection::Tls(error.to_string()))?;
-        Ok(Socket::Tls(Box::new(stream)))
+        Ok(Stream::Tls(Box::new(stream)))
     }
 }
 
@@ -213,9 +215,49 @@ impl NoConnection {
     }
 }
 
-/// A connection, with or without TLS.
+/// How much a provider may say before an answer's head is whole: a flood of interim answers (1xx) has no end of its own.
+/// Shared by the socket, which counts, and the exchange, which sets it. Atomic only because hyper wants its sockets so.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HeadBudget(Arc<AtomicU64>);
+
+/// hyper reads a head of at most some 400 KB; the rest is room for interim answers.
+const HEAD_BYTES: u64 = 1024 * 1024;
+
+impl HeadBudget {
+    /// A head is waited for.
+    pub(super) fn set(&self) {
+        self.0.store(HEAD_BYTES, Ordering::Relaxed);
+    }
+
+    /// The head is there: what follows is the body, which has limits of its own.
+    pub(super) fn lift(&self) {
+        self.0.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    /// The head did not come within it.
+    pub(super) fn is_spent(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        let left = self.0.load(Ordering::Relaxed);
+        self.0.store(
+            if left == u64::MAX { left } else { left.saturating_sub(bytes as u64) },
+            Ordering::Relaxed,
+        );
+        left > 0
+    }
+}
+
+/// A connection to a provider.
 #[derive(Debug)]
-pub(crate) enum Socket {
+pub(crate) struct Socket {
+    stream: Stream,
+    budget: HeadBudget,
+}
+
+#[derive(Debug)]
+enum Stream {
     Tcp(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
@@ -226,18 +268,24 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let result = match &mut this.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        };
+        match this.budget.take(buffer.filled().len().saturating_sub(before)) {
+            true => result,
+            false => Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
         }
     }
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        match &mut self.get_mut().stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -246,30 +294,30 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, buffers),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, buffers),
+        match &mut self.get_mut().stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, buffers),
+            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, buffers),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Tcp(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
+        match &self.stream {
+            Stream::Tcp(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.get_mut().stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.get_mut().stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -7,8 +7,8 @@
 mod connect;
 mod pool;
 
-pub use connect::Connector;
-pub use pool::Pool;
+pub(crate) use connect::Connector;
+pub(crate) use pool::Pool;
 pub(crate) use pool::Upstream;
 
 use std::future::{Future, poll_fn};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 
@@ -54,12 +54,14 @@ pub(crate) async fn send(exchange: &mut Exchange, outgoing: Outgoing) -> Result<
     if status.is_some() {
         provider.series.duration.observe(took.as_secs_f64());
     }
-    match status {
-        Some(StatusCode::SWITCHING_PROTOCOLS) => Err(ProxyError::upstream(
+    if let Some(oddity) = result.as_ref().ok().and_then(|answered| oddity(&answered.response)) {
+        return Err(ProxyError::upstream(
             ErrorCode::UpstreamProtocol,
             Phase::Await,
-            "the provider switched protocols without being asked to",
-        )),
+            format!("the provider `{}` {oddity}", provider.provider.name),
+        ));
+    }
+    match status {
         Some(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) if our_credential => {
             Err(credential_refused(&provider, status))
         }
@@ -137,6 +139,8 @@ enum Failure {
     Sent(hyper::Error),
     /// The provider closed the connection.
     Closed,
+    /// The provider talked on and on without an answer's head.
+    TooMuch,
     TimedOut,
 }
 
@@ -146,21 +150,29 @@ async fn exchange_on(
     request: Request<RequestBody>,
     patience: &Patience,
 ) -> Result<Answered, Failure> {
+    upstream.budget.set();
     let result = {
         let mut answer = std::pin::pin!(upstream.sender.try_send_request(request));
         let mut used_up = std::pin::pin!(patience.used_up());
         let connection = &mut upstream.connection;
         poll_fn(|cx| {
+            // The clock first: a provider that never stops talking would use up this task's turn before it.
+            if used_up.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(Failure::TimedOut));
+            }
             let closed = connection.as_mut().poll(cx).is_ready();
             match answer.as_mut().poll(cx) {
-                Poll::Ready(result) => return Poll::Ready(result.map_err(failure)),
-                Poll::Pending if closed => return Poll::Ready(Err(Failure::Closed)),
-                Poll::Pending => {}
+                Poll::Ready(result) => Poll::Ready(result.map_err(failure)),
+                Poll::Pending if closed => Poll::Ready(Err(Failure::Closed)),
+                Poll::Pending => Poll::Pending,
             }
-            used_up.as_mut().poll(cx).map(|()| Err(Failure::TimedOut))
         })
         .await
     };
+    if result.is_err() && upstream.budget.is_spent() {
+        return Err(Failure::TooMuch);
+    }
+    upstream.budget.lift();
     result.map(|response| Answered { response, upstream })
 }
 
@@ -185,6 +197,11 @@ impl Failure {
                 Phase::Await,
                 format!("the provider `{name}` did not begin its answer in time (providers.{name}.timeouts)"),
             ),
+            Self::TooMuch => ProxyError::upstream(
+                ErrorCode::UpstreamProtocol,
+                Phase::Await,
+                format!("the provider `{name}` sent interim answers without end"),
+            ),
             Self::Sent(error) if error.is_parse() => ProxyError::upstream(
                 ErrorCode::UpstreamProtocol,
                 Phase::Await,
@@ -195,6 +212,18 @@ impl Failure {
             Self::Unwritten(_) | Self::Closed => closed(name),
         }
     }
+}
+
+/// What makes an answer one that nobody can trust, though its head could be read.
+fn oddity(response: &Response<Incoming>) -> Option<&'static str> {
+    let headers = response.headers();
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Some("switched protocols without being asked to");
+    }
+    // RFC 9112 section 6.3: it may be an attempt at response splitting, and is an error in any case.
+    let framed_twice =
+        headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH);
+    framed_twice.then_some("framed its answer both by length and by chunks")
 }
 
 fn closed(name: &str) -> ProxyError {

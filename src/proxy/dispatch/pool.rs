@@ -15,7 +15,7 @@ use hyper::client::conn::http1::{Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 
 use crate::proxy::body::RequestBody;
-use crate::proxy::dispatch::connect::Socket;
+use crate::proxy::dispatch::connect::{HeadBudget, Socket};
 use crate::snapshot::Endpoint;
 
 /// Below the idle time after which providers' load balancers close a connection (60 s is common): the shorter, the fewer
@@ -31,6 +31,8 @@ pub(crate) struct Upstream {
     pub(crate) sender: SendRequest<RequestBody>,
     /// Moves bytes; has to be polled.
     pub(crate) connection: Pin<Box<Connection<TokioIo<Socket>, RequestBody>>>,
+    /// How much it may say before an answer's head is whole.
+    pub(super) budget: HeadBudget,
     endpoint: Arc<Endpoint>,
 }
 
@@ -44,9 +46,10 @@ impl Upstream {
     pub(super) fn new(
         sender: SendRequest<RequestBody>,
         connection: Connection<TokioIo<Socket>, RequestBody>,
+        budget: HeadBudget,
         endpoint: Arc<Endpoint>,
     ) -> Self {
-        Self { sender, connection: Box::pin(connection), endpoint }
+        Self { sender, connection: Box::pin(connection), budget, endpoint }
     }
 
     /// Whether it is open, has said nothing unasked, and takes a request now.
@@ -67,7 +70,7 @@ impl Upstream {
 
 /// The idle connections of one worker.
 #[derive(Debug, Default)]
-pub struct Pool {
+pub(crate) struct Pool {
     /// The latest at the end, so that the others grow old and are closed.
     idle: HashMap<Arc<Endpoint>, Vec<(Upstream, Instant)>>,
 }

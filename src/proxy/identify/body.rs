@@ -116,7 +116,7 @@ fn decoded(bytes: Bytes, headers: &HeaderMap, limits: &Limits) -> Result<Held, P
     };
     match decode_body(encoding, &bytes, limits.body) {
         Ok(bytes) => Ok(Held { bytes: bytes.into(), decoded: true }),
-        Err(error @ CodingError::TooLarge { .. }) => {
+        Err(error @ CodingError::TooLarge) => {
             Err(too_large(limits.body, "server.limits.body, which holds for the decoded body").detail(error))
         }
         Err(error @ CodingError::Unknown { .. }) => Err(ProxyError::caller(

@@ -8,10 +8,10 @@ use smallvec::SmallVec;
 
 use crate::config::{AttributeKind, AttributeSpec, OwnedAttribute, Source};
 use crate::flags::{AttributeValue, Context};
-use crate::proxy::error::{Phase, ProxyError};
+use crate::proxy::error::ProxyError;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::identify::Caller;
-use crate::wire::{ErrorCode, JsonError, RequestView};
+use crate::wire::RequestView;
 
 /// What was gathered of one request. `Context` borrows from it.
 #[derive(Debug, Default)]
@@ -148,7 +148,7 @@ impl<'a> From<'a> {
                 Some(Cow::Borrowed(text))
             }
             Source::Body(path) => match self.read {
-                Some((view, body)) => view.text_at(body, path).map_err(bad_json)?,
+                Some((view, body)) => view.text_at(body, path).map_err(ProxyError::bad_json)?,
                 None => None,
             },
             Source::Auto => {
@@ -174,11 +174,6 @@ impl<'a> From<'a> {
 }
 
 type Found<'a> = Result<Option<Cow<'a, str>>, ProxyError>;
-
-/// A body that must be read is not what it should be.
-pub(crate) fn bad_json(error: JsonError) -> ProxyError {
-    ProxyError::caller(ErrorCode::BadRequest, Phase::Body, format!("the request's body: {error}"))
-}
 
 /// A text as its declared type; no coercion beyond it.
 fn typed<'a>(kind: &AttributeKind, text: Cow<'a, str>) -> Option<Attribute<'a>> {

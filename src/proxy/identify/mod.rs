@@ -10,7 +10,7 @@ mod tests;
 
 pub(crate) use body::{Held, Reservation, Streamed, Upload, hold};
 pub(crate) use client::{Caller, CallerKey};
-pub(crate) use context::{Gathered, bad_json};
+pub(crate) use context::Gathered;
 pub(crate) use path::Place;
 
 use std::sync::Arc;
@@ -158,7 +158,7 @@ pub(crate) fn must_read(identified: &Identified, exchange: &Exchange, method: &M
 /// Reads what was held: one strict pass, and whether a stream was asked for.
 pub(crate) fn view(exchange: &mut Exchange, held: &Held) -> Result<RequestView, ProxyError> {
     let view = RequestView::read(exchange.endpoint, &held.bytes, &exchange.snapshot.touched_members)
-        .map_err(bad_json)?;
+        .map_err(ProxyError::bad_json)?;
     exchange.stream = view.stream(&held.bytes);
     Ok(view)
 }

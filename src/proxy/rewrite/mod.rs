@@ -13,15 +13,15 @@ use crate::proxy::body::RequestBody;
 use crate::proxy::decide::{Answerer, Decision};
 use crate::proxy::error::{Phase, ProxyError};
 use crate::proxy::exchange::Exchange;
-use crate::proxy::identify::{Held, Identified, Streamed, Upload, bad_json};
+use crate::proxy::identify::{Held, Identified, Streamed, Upload};
 use crate::snapshot::ProviderPlan;
 use crate::wire::{Edits, Endpoint, ErrorCode, Frames, RequestView};
 
 /// A request's body as far as it was read.
 #[derive(Debug)]
 pub(crate) enum Payload {
-    /// Read whole, and found to be JSON.
-    Read(Held, RequestView),
+    /// Read whole, and found to be JSON. Boxed: it is a kilobyte that would be copied from stage to stage.
+    Read(Box<(Held, RequestView)>),
     /// As it comes.
     Unread(Incoming),
 }
@@ -61,7 +61,8 @@ pub(crate) fn rewrite(
     let mut hide_usage = false;
     let mut upload = None;
     let body = match payload {
-        Payload::Read(held, view) => {
+        Payload::Read(read) => {
+            let (held, view) = *read;
             if held.decoded {
                 headers.remove(header::CONTENT_ENCODING);
             }
@@ -92,7 +93,7 @@ fn splice(exchange: &mut Exchange, body: &Bytes, view: &RequestView) -> Result<(
     let mut dropped = Vec::new();
     model(exchange, decision, body, view, &mut edits);
     if let Some((text, mode)) = &decision.prompt {
-        edits.system_prompt(*mode, text).map_err(bad_json)?;
+        edits.system_prompt(*mode, text).map_err(ProxyError::bad_json)?;
     }
     if let Some(fit) = fit(exchange, decision, body, view) {
         edits.fit(fit, &mut dropped);

@@ -8,6 +8,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 mod text;
+mod walk;
 
 #[cfg(test)]
 pub(crate) mod generate;
@@ -15,8 +16,9 @@ pub(crate) mod generate;
 pub(crate) use error::Fault;
 pub use error::{JsonError, JsonFault};
 pub use scan::DEPTH_MAX;
-pub(crate) use scan::{Inside, Member, Scanner, Watch, elements, members};
+pub(crate) use scan::{Inside, Scanner, Watch};
 pub(crate) use text::{same_text, unescape};
+pub(crate) use walk::{Member, elements, members};
 
 /// Where something stands in a body: from `start` up to, not including, `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

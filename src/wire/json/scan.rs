@@ -27,45 +27,22 @@ pub(crate) enum Inside {
     Items(&'static [Watch]),
 }
 
-/// One member of an object.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Member {
-    /// The name, with its quotes.
-    pub(crate) key: Span,
-    /// The value.
-    pub(crate) value: Span,
-    /// Where the comma or the closing brace behind it stands.
-    pub(crate) end: usize,
-}
-
-impl Member {
-    /// Whether its name is `name`, however it is spelled.
-    pub(crate) fn is(&self, body: &[u8], name: &str) -> bool {
-        same_text(self.key.inside().of(body), name)
-    }
-}
-
-/// One element of an array.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Element {
-    /// The value.
-    pub(crate) value: Span,
-    /// Where the comma or the closing bracket behind it stands.
-    pub(crate) end: usize,
-}
-
 /// A cursor over JSON text. `at` never passes the end of `bytes`.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<'b> {
     bytes: &'b [u8],
     at: usize,
     depth: u32,
+    /// Where the block begins that `specials` describes.
+    block: usize,
+    /// One bit for each byte of that block: set where a string cannot simply go on.
+    specials: u64,
 }
 
 impl<'b> Scanner<'b> {
     /// Over bytes of which it is known that they are UTF-8.
     pub(crate) fn new(bytes: &'b [u8], at: usize) -> Self {
-        Self { bytes, at, depth: 0 }
+        Self { bytes, at, depth: 0, block: NO_BLOCK, specials: 0 }
     }
 
     /// Where the cursor stands.
@@ -300,7 +277,7 @@ impl<'b> Scanner<'b> {
     fn string(&mut self) -> Result<(), Fault> {
         self.at += 1;
         loop {
-            self.at = end_of_plain(self.bytes, self.at);
+            self.seek_special();
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
@@ -310,6 +287,26 @@ impl<'b> Scanner<'b> {
                 Some(_) => return self.fail(JsonFault::ControlCharacter),
                 None => return self.fail(JsonFault::Truncated),
             }
+        }
+    }
+
+    /// To the first byte from here on that a string cannot simply hold: a quote, a backslash, a control character; else
+    /// to the end. The block's bits outlive the string, so that short strings and escapes share one look at the bytes.
+    #[inline]
+    fn seek_special(&mut self) {
+        loop {
+            let offset = self.at % BLOCK_LEN;
+            let block = self.at - offset;
+            if block != self.block {
+                self.block = block;
+                self.specials = specials_of(self.bytes, block);
+            }
+            let ahead = self.specials >> offset;
+            if ahead != 0 {
+                self.at += ahead.trailing_zeros() as usize;
+                return;
+            }
+            self.at = block + BLOCK_LEN;
         }
     }
 
@@ -333,67 +330,44 @@ impl<'b> Scanner<'b> {
     }
 }
 
-/// From `at` on, the first byte that a string cannot simply hold: a quote, a backslash or a control character; else
-/// the end. Eight bytes at a time, each a lane of one number.
+/// So many bytes are looked at together: as many as a number has bits.
+pub(super) const BLOCK_LEN: usize = 64;
+
+/// No block begins here.
+const NO_BLOCK: usize = usize::MAX;
+
+/// The bits of the block that begins at `start`. The end of the text counts as special too.
 #[inline]
-fn end_of_plain(bytes: &[u8], mut at: usize) -> usize {
-    let rest = bytes.get(at..).unwrap_or_default();
-    let (words, tail) = rest.as_chunks::<8>();
-    for word in words {
-        let special = special_lanes(u64::from_le_bytes(*word));
-        if special != 0 {
-            return at + (special.trailing_zeros() >> 3) as usize;
+fn specials_of(bytes: &[u8], start: usize) -> u64 {
+    let rest = bytes.get(start..).unwrap_or_default();
+    match rest.first_chunk::<BLOCK_LEN>() {
+        Some(block) => special_bits(block),
+        None => {
+            let mut padded = [0; BLOCK_LEN];
+            padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            special_bits(&padded)
         }
-        at += 8;
     }
-    at + tail.iter().position(|byte| is_special(*byte)).unwrap_or(tail.len())
 }
 
-fn is_special(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
+/// A bit for each byte that is a quote, a backslash or a control character.
+pub(super) fn special_bits(block: &[u8; BLOCK_LEN]) -> u64 {
+    let (words, _) = block.as_chunks::<8>();
+    words.iter().rev().fold(0, |bits, word| (bits << 8) | special_bits_of_word(u64::from_le_bytes(*word)))
 }
 
-/// The top bit of every lane that holds a special byte. A borrow can also set it in lanes above such a one, never
-/// below: the lowest lane that is set is always right.
-#[inline]
-fn special_lanes(word: u64) -> u64 {
+/// The same for eight bytes, each a lane of one number; no lane ever carries into the next.
+#[inline(always)]
+fn special_bits_of_word(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
-    const TOPS: u64 = 0x8080_8080_8080_8080;
-    let quote = word ^ (ONES * b'"' as u64);
-    let backslash = word ^ (ONES * b'\\' as u64);
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    ((quote.wrapping_sub(ONES) & !quote) | (backslash.wrapping_sub(ONES) & !backslash) | control) & TOPS
-}
-
-/// The members of the object at `object`, in text that was checked before.
-pub(crate) fn members(body: &[u8], object: Span) -> impl Iterator<Item = Member> {
-    let mut scanner = Scanner::new(body, object.start);
-    let mut open = object.of(body).first() == Some(&b'{') && scanner.enter(b'}') == Ok(true);
-    std::iter::from_fn(move || {
-        if !open {
-            return None;
-        }
-        let key = scanner.key().ok()?;
-        let value = scanner.value(Inside::Nothing).ok()?;
-        scanner.space();
-        let end = scanner.at();
-        open = scanner.more(b'}') == Ok(true);
-        Some(Member { key, value, end })
-    })
-}
-
-/// The elements of the array at `array`, in text that was checked before.
-pub(crate) fn elements(body: &[u8], array: Span) -> impl Iterator<Item = Element> {
-    let mut scanner = Scanner::new(body, array.start);
-    let mut open = array.of(body).first() == Some(&b'[') && scanner.enter(b']') == Ok(true);
-    std::iter::from_fn(move || {
-        if !open {
-            return None;
-        }
-        let value = scanner.value(Inside::Nothing).ok()?;
-        scanner.space();
-        let end = scanner.at();
-        open = scanner.more(b']') == Ok(true);
-        Some(Element { value, end })
-    })
+    const LOW: u64 = ONES * 0x7f;
+    // Each sum leaves the top bit of a lane clear exactly where the seven bits below say what is looked for.
+    let low = word & LOW;
+    let no_quote = (low ^ (ONES * b'"' as u64)) + LOW;
+    let no_backslash = (low ^ (ONES * b'\\' as u64)) + LOW;
+    let no_control = low + ONES * 0x60;
+    let plain = (no_quote & no_backslash & no_control) | word;
+    let lanes = !plain & !LOW;
+    // Gathers the top bits of the lanes, each shifted to a place of its own, into the highest byte.
+    (lanes >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }

@@ -3,27 +3,43 @@
 //! Serves the tap. A chunk that does not parse to its end changes no fact.
 
 use super::super::sse::EventRef;
+use super::shape::Shape;
 use super::walk::{Text, Walk};
 use super::{Facts, Finish};
 use crate::wire::Usage;
 
 /// One event of a chat stream.
-pub(super) fn read_event(event: EventRef<'_>, facts: &mut Facts) -> Option<()> {
+pub(super) fn read_event(event: EventRef<'_>, shape: &mut Shape, facts: &mut Facts) -> Option<()> {
+    if event.name.is_none()
+        && let Some(text) = shape.text_of(event.data)
+    {
+        facts.wrote(text);
+        return Some(());
+    }
     if event.data.starts_with(b"[DONE]") {
         facts.complete = true;
         return Some(());
     }
     facts.error |= event.name == Some(b"error");
-    read_answer(event.data, facts)
-}
-
-/// A whole chat completion, or one chunk: they differ in the name of one member.
-pub(super) fn read_answer(json: &[u8], facts: &mut Facts) -> Option<()> {
-    let mut told = Told::default();
-    let mut walk = Walk::new(json);
-    walk.object(|walk, name| told.member(walk, name.raw))?;
+    let told = read(event.data)?;
+    if let Some(text) = told.only_text() {
+        shape.learn(event.data, text);
+    }
     told.apply(facts);
     Some(())
+}
+
+/// A whole chat completion.
+pub(super) fn read_answer(json: &[u8], facts: &mut Facts) -> Option<()> {
+    read(json)?.apply(facts);
+    Some(())
+}
+
+/// A chunk or a whole completion: they differ in the name of one member.
+fn read(json: &[u8]) -> Option<Told<'_>> {
+    let mut told = Told::default();
+    Walk::new(json).object(|walk, name| told.member(walk, name.raw))?;
+    Some(told)
 }
 
 /// What a chunk says, until it is known to be whole.
@@ -34,6 +50,9 @@ struct Told<'a> {
     usage: Option<&'a [u8]>,
     error: Option<&'a [u8]>,
     finish: Option<Text<'a>>,
+    /// The text that came last, and how many there were.
+    text: Option<Text<'a>>,
+    texts: u32,
     chars: u64,
     started: bool,
     refused: bool,
@@ -109,8 +128,18 @@ impl<'a> Told<'a> {
     }
 
     fn wrote(&mut self, text: Text<'a>) {
+        self.text = Some(text);
+        self.texts += 1;
         self.chars += text.scalars();
         self.started |= !text.raw.is_empty();
+    }
+
+    /// The text, if everything else of the chunk may be told any number of times.
+    fn only_text(&self) -> Option<Text<'a>> {
+        let tells_more = self.finish.is_some() || self.usage.is_some() || self.error.is_some();
+        // The chunk with the role has an empty text; no other chunk looks like it.
+        let text = self.text.filter(|text| !text.raw.is_empty())?;
+        (self.texts == 1 && !tells_more).then_some(text)
     }
 
     fn apply(self, facts: &mut Facts) {

@@ -3,16 +3,30 @@
 //! Serves the tap. An event that does not parse to its end changes no fact.
 
 use super::super::sse::EventRef;
+use super::shape::Shape;
 use super::walk::{Text, Walk};
 use super::{Facts, Finish};
 
 /// One event of a message stream.
-pub(super) fn read_event(event: EventRef<'_>, facts: &mut Facts) -> Option<()> {
+pub(super) fn read_event(event: EventRef<'_>, shape: &mut Shape, facts: &mut Facts) -> Option<()> {
+    // Only a delta is learnt as a shape, and its own type is a part of it; the event's name says nothing more.
+    if let Some(text) = shape.text_of(event.data) {
+        facts.wrote(text);
+        return Some(());
+    }
     let mut told = Told::default();
     Walk::new(event.data).object(|walk, name| told.member(walk, name.raw))?;
     let kind = told.kind.map(|text| text.raw).or(event.name)?;
     match kind {
-        b"content_block_delta" => read_delta(told.delta?, facts),
+        b"content_block_delta" => {
+            let text = read_delta(told.delta?, facts)?;
+            if told.kind.is_some()
+                && let Some(only) = text
+            {
+                shape.learn(event.data, only);
+            }
+            Some(())
+        }
         b"content_block_start" => read_block(&mut Walk::new(told.content_block?), facts),
         b"message_start" => read_message(told.message?, facts),
         b"message_delta" => {
@@ -114,13 +128,17 @@ fn read_block(walk: &mut Walk<'_>, facts: &mut Facts) -> Option<()> {
     })
 }
 
-/// A piece of a block: text, a tool's input, or reasoning.
-fn read_delta(json: &[u8], facts: &mut Facts) -> Option<()> {
+/// A piece of a block: text, a tool's input, or reasoning. Gives the text where it is the only one.
+fn read_delta<'a>(json: &'a [u8], facts: &mut Facts) -> Option<Option<Text<'a>>> {
+    let mut only = None;
+    let mut texts = 0;
     Walk::new(json).object(|walk, name| {
         match name.raw {
             b"text" => {
                 if let Some(text) = walk.text()? {
                     facts.wrote(text);
+                    only = Some(text);
+                    texts += 1;
                 }
             }
             b"partial_json" | b"thinking" => {
@@ -129,7 +147,8 @@ fn read_delta(json: &[u8], facts: &mut Facts) -> Option<()> {
             _ => walk.skip()?,
         }
         Some(())
-    })
+    })?;
+    Some(only.filter(|_| texts == 1))
 }
 
 fn read_stop(walk: &mut Walk<'_>, name: &[u8], facts: &mut Facts) -> Option<()> {

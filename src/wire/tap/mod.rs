@@ -5,12 +5,14 @@
 
 mod chat;
 mod messages;
+mod shape;
 #[cfg(test)]
 mod tests;
 pub(super) mod walk;
 
 use bytes::{Bytes, BytesMut};
 
+use self::shape::Shape;
 use self::walk::{Text, Walk};
 use super::coding::{self, StreamDecoder};
 use super::sse::{EventRef, SseScanner};
@@ -78,9 +80,17 @@ pub struct Tap {
 
 #[derive(Debug)]
 enum Reader {
-    Stream { dialect: Api, scanner: Box<SseScanner>, events: u64 },
+    Stream(Box<Stream>),
     Whole { dialect: Api, body: Body },
     Blind,
+}
+
+#[derive(Debug)]
+struct Stream {
+    dialect: Api,
+    scanner: SseScanner,
+    shape: Shape,
+    events: u64,
 }
 
 /// The two APIs whose answers are read.
@@ -99,7 +109,10 @@ enum Coded {
 impl Tap {
     /// For an answer that is an event stream.
     pub fn stream(endpoint: Endpoint) -> Self {
-        Self::reading(endpoint, |dialect| Reader::Stream { dialect, scanner: Box::default(), events: 0 })
+        Self::reading(endpoint, |dialect| {
+            let (scanner, shape) = (SseScanner::new(), Shape::default());
+            Reader::Stream(Box::new(Stream { dialect, scanner, shape, events: 0 }))
+        })
     }
 
     /// For an answer that is one JSON text.
@@ -119,7 +132,7 @@ impl Tap {
             return self;
         }
         match self.reader {
-            Reader::Stream { .. } => match StreamDecoder::new(content_encoding) {
+            Reader::Stream(_) => match StreamDecoder::new(content_encoding) {
                 Some(decoder) => self.decoder = Some(Coded::Stream(Box::new(decoder))),
                 None => self.go_blind(),
             },
@@ -139,13 +152,11 @@ impl Tap {
                     self.go_blind();
                 }
             }
-            Reader::Stream { dialect, scanner, events } => {
+            Reader::Stream(stream) => {
                 let Some(Coded::Stream(decoder)) = &mut self.decoder else {
-                    return read_events(*dialect, scanner, events, chunk, &mut self.facts);
+                    return stream.feed(chunk, &mut self.facts);
                 };
-                let decoded = decoder.feed(chunk, &mut |piece| {
-                    read_events(*dialect, scanner, events, piece, &mut self.facts);
-                });
+                let decoded = decoder.feed(chunk, &mut |piece| stream.feed(piece, &mut self.facts));
                 if decoded.is_err() {
                     self.go_blind();
                 }
@@ -153,14 +164,15 @@ impl Tap {
         }
     }
 
-    /// The answer is over, by its end or by a break.
+    /// The answer is over, by its end or by a break. Nothing is fed behind it.
     pub fn finish(&mut self) {
-        match std::mem::replace(&mut self.reader, Reader::Blind) {
+        match &mut self.reader {
             Reader::Blind => {}
-            Reader::Stream { dialect, mut scanner, .. } => {
-                scanner.finish(&mut |event| read_event(dialect, event, &mut self.facts));
+            Reader::Stream(stream) => stream.finish(&mut self.facts),
+            Reader::Whole { dialect, body } => {
+                let (dialect, body) = (*dialect, std::mem::take(body));
+                self.read_whole(dialect, body);
             }
-            Reader::Whole { dialect, body } => self.read_whole(dialect, body),
         }
     }
 
@@ -173,7 +185,7 @@ impl Tap {
     /// an error (comments are no events); for everything else, any byte came.
     pub fn first_event_seen(&self) -> bool {
         match &self.reader {
-            Reader::Stream { scanner, events, .. } => *events > 0 || scanner.blind_events() > 0,
+            Reader::Stream(stream) => stream.events > 0 || stream.scanner.blind_events() > 0,
             Reader::Whole { .. } | Reader::Blind => self.any_bytes,
         }
     }
@@ -182,7 +194,7 @@ impl Tap {
     /// where the tap does not know.
     pub fn between_events(&self) -> bool {
         match &self.reader {
-            Reader::Stream { scanner, .. } => self.decoder.is_none() && scanner.between_events(),
+            Reader::Stream(stream) => self.decoder.is_none() && stream.scanner.between_events(),
             Reader::Whole { .. } | Reader::Blind => false,
         }
     }
@@ -222,22 +234,33 @@ impl Tap {
     }
 }
 
-fn read_events(api: Api, scanner: &mut SseScanner, events: &mut u64, chunk: &[u8], facts: &mut Facts) {
-    scanner.feed(chunk, &mut |event| {
-        *events += 1;
-        read_event(api, event, facts);
-    });
-    facts.blind_events = scanner.blind_events();
+impl Stream {
+    fn feed(&mut self, chunk: &[u8], facts: &mut Facts) {
+        let Self { dialect, scanner, shape, events } = self;
+        scanner.feed(chunk, &mut |event| {
+            *events += 1;
+            read_event(*dialect, event, shape, facts);
+        });
+        facts.blind_events = scanner.blind_events();
+    }
+
+    fn finish(&mut self, facts: &mut Facts) {
+        let Self { dialect, scanner, shape, events } = self;
+        scanner.finish(&mut |event| {
+            *events += 1;
+            read_event(*dialect, event, shape, facts);
+        });
+    }
 }
 
-fn read_event(api: Api, event: EventRef<'_>, facts: &mut Facts) {
+fn read_event(api: Api, event: EventRef<'_>, shape: &mut Shape, facts: &mut Facts) {
     // The SDKs stop reading at the terminal event; what follows it concerns nobody.
     if facts.complete {
         return;
     }
     match api {
-        Api::Chat => chat::read_event(event, facts),
-        Api::Messages => messages::read_event(event, facts),
+        Api::Chat => chat::read_event(event, shape, facts),
+        Api::Messages => messages::read_event(event, shape, facts),
     };
 }
 

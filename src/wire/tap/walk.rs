@@ -31,6 +31,21 @@ impl<'a> Walk<'a> {
         Self { bytes, at: 0 }
     }
 
+    /// In the middle of a JSON text, before a token.
+    pub(in crate::wire) fn standing_at(bytes: &'a [u8], at: usize) -> Self {
+        Self { bytes, at }
+    }
+
+    /// Behind a member of an object: passes over the other members. True where the object then is the whole text.
+    pub(in crate::wire) fn last_members(&mut self) -> Option<bool> {
+        while !self.ends(b'}')? {
+            self.string()?;
+            self.eat(b':')?;
+            self.skip()?;
+        }
+        Some(self.peek().is_none())
+    }
+
     /// Where the walk stands.
     pub(in crate::wire) fn position(&self) -> usize {
         self.at
@@ -134,20 +149,24 @@ impl<'a> Walk<'a> {
     }
 
     fn skip_scalar(&mut self) -> Option<()> {
-        let rest = self.bytes.get(self.at..)?;
-        let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t');
-        let length = rest.iter().position(is_end).unwrap_or(rest.len());
-        self.at += length;
-        (length > 0).then_some(())
+        let start = self.at;
+        while let Some(byte) = self.bytes.get(self.at) {
+            if matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t') {
+                break;
+            }
+            self.at += 1;
+        }
+        (self.at > start).then_some(())
     }
 
-    fn string(&mut self) -> Option<Text<'a>> {
+    /// A string, and nothing else.
+    pub(in crate::wire) fn string(&mut self) -> Option<Text<'a>> {
         self.eat(b'"')?;
         let start = self.at;
         let mut escaped = false;
         let mut from = start;
         loop {
-            let found = from + memchr2(b'"', b'\\', self.bytes.get(from..)?)?;
+            let found = from + quote_or_backslash(self.bytes.get(from..)?)?;
             if self.bytes.get(found) == Some(&b'"') {
                 self.at = found + 1;
                 return Some(Text { raw: self.bytes.get(start..found)?, escaped, start: start - 1 });
@@ -157,7 +176,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn eat(&mut self, expected: u8) -> Option<()> {
+    /// This token, and nothing else.
+    pub(in crate::wire) fn eat(&mut self, expected: u8) -> Option<()> {
         let found = self.peek()?;
         self.at += 1;
         (found == expected).then_some(())
@@ -202,6 +222,32 @@ impl Text<'_> {
         serde_json::from_str(&format!("\"{text}\"")).ok()
     }
 }
+
+/// Where the first quote or backslash is. Nearly all strings of a chunk are a few bytes long, and there a call of
+/// `memchr2` takes longer than the search.
+fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while at < SHORT {
+        let Some(word) = bytes.get(at..)?.first_chunk::<8>() else { break };
+        let word = u64::from_le_bytes(*word);
+        let found = zero_bytes(word ^ (ONES * b'"' as u64)) | zero_bytes(word ^ (ONES * b'\\' as u64));
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    Some(at + memchr2(b'"', b'\\', bytes.get(at..)?)?)
+}
+
+/// The high bit of the lowest byte that is zero; bits above it may be set too.
+fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & (ONES << 7)
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+
+/// From here on `memchr2` is faster.
+const SHORT: usize = 32;
 
 /// The characters that start in UTF-8 bytes: every byte but the continuations.
 fn starts(utf8: &[u8]) -> u64 {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import Anthropic, { ServiceUnavailableError, OverloadedError } from '@anthropic-ai/sdk';
 import { DIMMER, IMAGE, KEY, countingFetch, eventually, raises, run, seen } from './cases.mjs';
 
-const ASK = [{ role: 'user', content: 'Say something.' }];
+const ASK = [{ role: 'user', content: 'How is the weather?' }];
 const TOOL = {
   name: 'weather',
   description: 'The weather in a city.',
@@ -151,7 +151,7 @@ await run({
 
   async error_401_from_provider() {
     // The credential is dimmer's own: the caller cannot mend it, so it is no 401 to the caller.
-    const error = await raises(Anthropic.InternalServerError, () => create(client('/wrong-key')));
+    const error = await raises(Anthropic.InternalServerError, () => create(client('/wrong-key'), { model: 'not-declared' }));
     assert.equal(error.status, 502);
     fromDimmer(error);
   },

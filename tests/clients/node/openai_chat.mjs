@@ -6,7 +6,7 @@ import { DIMMER, IMAGE, KEY, countingFetch, eventually, raises, run, seen } from
 
 const ASK = [
   { role: 'system', content: 'Be brief.' },
-  { role: 'user', content: 'Say something.' },
+  { role: 'user', content: 'How is the weather?' },
 ];
 const TOOL = {
   type: 'function',
@@ -160,7 +160,7 @@ await run({
 
   async error_401_from_provider() {
     // The credential is dimmer's own: the caller cannot mend it, so it is no 401 to the caller.
-    const error = await raises(OpenAI.InternalServerError, () => create(client('/wrong-key')));
+    const error = await raises(OpenAI.InternalServerError, () => create(client('/wrong-key'), { model: 'not-declared' }));
     assert.equal(error.status, 502);
     fromDimmer(error);
   },

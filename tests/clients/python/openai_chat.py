@@ -5,7 +5,7 @@ import json
 import openai
 from cases import DIMMER, IMAGE, KEY, Attempts, case, equal, eventually, raises, run, seen
 
-ASK = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Say something."}]
+ASK = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "How is the weather?"}]
 TOOL = {
     "type": "function",
     "function": {
@@ -176,7 +176,7 @@ def error_401_from_dimmer():
 @case
 def error_401_from_provider():
     # The credential is dimmer's own: the caller cannot mend it, so it is no 401 to the caller.
-    error = raises(openai.InternalServerError, lambda: create(client("/wrong-key")))
+    error = raises(openai.InternalServerError, lambda: create(client("/wrong-key"), model="not-declared"))
     equal(error.status_code, 502)
     from_dimmer(error)
 
@@ -297,8 +297,8 @@ def route_unknown():
 
 @case
 def client_key_in_either_header():
-    api = client("/chat", key="unused", default_headers={"authorization": openai.Omit(), "x-api-key": KEY})
-    headers, _ = decided(api, "whatever")
+    either = {"Authorization": openai.Omit(), "x-api-key": KEY}
+    headers, _ = decided(client("/chat", key="unused"), "whatever", **either)
     equal(headers["x-dimmer-route"], "chat")
     assert KEY not in json.dumps(seen()["last"])
 

@@ -102,10 +102,14 @@ enum Dialect {
     Anthropic,
 }
 
+/// Exactly one credential, and it is this provider's own. Anthropic takes it in either header.
 fn authorised(dialect: Dialect, headers: &HeaderMap) -> bool {
-    let name = if dialect == Dialect::OpenAi { "authorization" } else { "x-api-key" };
-    let sent = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    sent.strip_prefix("Bearer ").unwrap_or(sent) == PROVIDER_KEY
+    let credential = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    match (credential("authorization"), credential("x-api-key")) {
+        (Some(bearer), None) => bearer.strip_prefix("Bearer ") == Some(PROVIDER_KEY),
+        (None, Some(key)) => dialect == Dialect::Anthropic && key == PROVIDER_KEY,
+        _ => false,
+    }
 }
 
 fn shown(headers: &HeaderMap) -> Value {
@@ -150,20 +154,14 @@ fn streamed(events: Vec<String>, model: &str, seen: Arc<Seen>) -> Response<Piece
     let (sender, receiver) = mpsc::channel(1);
     let model = model.to_owned();
     tokio::spawn(async move {
-        let breaks = model == "breaks";
-        let endless = model == "endless";
         let middle = events.len() / 2;
         for (place, event) in events.iter().enumerate() {
-            if breaks && place == middle {
+            if model == "breaks" && place == middle {
                 let _gone = sender.send(Err("reset by the test")).await;
                 return;
             }
-            while endless && place == middle {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                if sender.send(Ok(Bytes::from_static(b": still thinking\n\n"))).await.is_err() {
-                    seen.cancelled.fetch_add(1, Ordering::SeqCst);
-                    return;
-                }
+            if model == "endless" && place == middle {
+                think_for_ever(&sender).await;
             }
             let bytes = Bytes::from(event.clone());
             let half = bytes.len() / 2;
@@ -182,6 +180,13 @@ fn streamed(events: Vec<String>, model: &str, seen: Arc<Seen>) -> Response<Piece
         .header("request-id", "req_provider")
         .body(Pieces { receiver })
         .expect("a response")
+}
+
+/// Sends comments until nobody takes them any more.
+async fn think_for_ever(sender: &mpsc::Sender<Result<Bytes, &'static str>>) {
+    while sender.send(Ok(Bytes::from_static(b": still thinking\n\n"))).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 struct CountCancel<'a>(&'a Seen);

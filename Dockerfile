@@ -1,0 +1,18 @@
+# syntax=docker/dockerfile:1
+# Two stages: the toolchain stays behind, the image is the binary, the root certificates and a user without rights.
+FROM rust:1.95-bookworm AS build
+WORKDIR /build
+COPY Cargo.toml Cargo.lock ./
+COPY src ./src
+COPY benches ./benches
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/build/target \
+    cargo build --release --locked --bin dimmer && cp target/release/dimmer /dimmer
+
+FROM gcr.io/distroless/cc-debian12:nonroot
+COPY --from=build /dimmer /usr/local/bin/dimmer
+WORKDIR /etc/dimmer
+EXPOSE 8080 9901
+# There is no shell and no curl in the image: let the orchestrator ask GET /healthz and /readyz on port 9901.
+ENTRYPOINT ["/usr/local/bin/dimmer"]
+CMD ["serve"]

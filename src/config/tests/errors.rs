@@ -1,0 +1,313 @@
+//! Every kind of error, with its exact place and text.
+
+use super::environment::{check, parsed};
+
+#[test]
+fn unknown_keys() {
+    check(
+        "[server]\nlisten_on = \"x\"\n",
+        &[r#"2:1: server: unknown key "listen_on"; did you mean "listen"?"#],
+    );
+    check("[sever]\n", &[r#"1:2: unknown key "sever"; did you mean "server"?"#]);
+    check(
+        "[server.limits]\nbodys = \"1MiB\"\n",
+        &[r#"2:1: server.limits: unknown key "bodys"; did you mean "body"?"#],
+    );
+    check(
+        "[models.c]\nprovider = \"sim\"\nprise = {}\n",
+        &[r#"3:1: model "c": unknown key "prise"; did you mean "price"?"#],
+    );
+    check("[admin]\ncolour = 1\n", &[r#"2:1: admin: unknown key "colour"; known here: listen, tokens"#]);
+}
+
+#[test]
+fn all_errors_at_once_in_the_files_order() {
+    check(
+        "[server]\nlisten = 8080\ndrain = \"soon\"\nworkers = 0\n[models.c]\nprovider = \"simm\"\n",
+        &[
+            r#"2:10: server.listen: must be an address such as "127.0.0.1:8080", not a number"#,
+            r#"3:9: server.drain: "soon" is no duration: write a whole number and ms, s, m, h or d, such as "30s""#,
+            "4:11: server.workers: must be a whole number from 1, not a number",
+            r#"6:12: model "c": provider: "simm" is no provider; did you mean "sim"?"#,
+        ],
+    );
+}
+
+#[test]
+fn wrong_values_come_with_their_remedy() {
+    check(
+        "[server]\ndrain = 30\n",
+        &[
+            r#"2:9: server.drain: must be a duration such as "30s", not a number: write it with its unit, such as "30s""#,
+        ],
+    );
+    check(
+        "[server.limits]\nbody = 5\n",
+        &[
+            r#"2:8: server.limits.body: must be a size such as "32MiB", not a number: write it with its unit, such as "5B""#,
+        ],
+    );
+    check(
+        "[server.limits]\nbody = \"5MB\"\n",
+        &[
+            r#"2:8: server.limits.body: "5MB" is no size: write a whole number and B, KiB, MiB or GiB, such as "32MiB""#,
+        ],
+    );
+    check(
+        "[server.limits]\nidle_timeout = \"0s\"\n",
+        &[r#"2:16: server.limits.idle_timeout: "0s" is no time at all: write more, such as "30s""#],
+    );
+    check(
+        "[server]\nanswer_headers = \"al\"\n",
+        &[r#"2:18: server.answer_headers: must be "all", "id" or "none", not "al"; did you mean "all"?"#],
+    );
+    check(
+        "[models.c]\nprovider = \"sim\"\nmock = { errors = 2 }\n",
+        &[r#"3:19: model "c": mock.errors: must be a share such as "2%", not a number: write "2%""#],
+    );
+    check(
+        "[models.c]\nprovider = \"sim\"\nmock = { errors = \"200%\" }\n",
+        &[
+            r#"3:19: model "c": mock.errors: "200%" is no share: write a number from 0 to 100 and a sign, such as "2%""#,
+        ],
+    );
+    check(
+        "[models.c]\nprovider = \"sim\"\nprice = { input = -1, output = 1 }\n",
+        &[r#"3:19: model "c": price.input: must be a number from 0, not a number below 0"#],
+    );
+    check(
+        "[models.c]\nprovider = \"sim\"\nprice = { input = 1 }\n",
+        &[r#"3:9: model "c": price.output is missing: write output = 10"#],
+    );
+    check("[models.c]\n", &[r#"1:9: model "c": provider is missing: write provider = "…""#]);
+    check("[models]\nc = 3\n", &[r#"2:5: model "c": must be a table, not a number"#]);
+    check(
+        "[providers.o]\ndialect = \"openai\"\nbase_url = \"api.openai.com\"\n[routes.r]\nprovider = \"o\"\npath = \"/r\"\n",
+        &[
+            r#"base 17:9: route "default": several providers speak openai ("sim", "o"), so the route must say which: write provider = "sim""#,
+            r#"3:12: provider "o": base_url: an address starts with http:// or https://: write an address such as "https://api.openai.com/v1""#,
+        ],
+    );
+}
+
+#[test]
+fn not_toml_at_all() {
+    let errors = parsed("a = [1,\n[b\nc = \"x\n").unwrap_err();
+    assert!(errors.faults().len() >= 2, "{errors}");
+    assert!(errors.faults().iter().all(|fault| fault.message.starts_with("not TOML: ")), "{errors}");
+    assert!(errors.to_string().starts_with("f:"), "{errors}");
+}
+
+#[test]
+fn a_file_without_anything_says_what_is_needed() {
+    let errors = parsed("").unwrap_err();
+    assert_eq!(
+        errors.to_string(),
+        "f:1:1: providers is missing: write [providers.NAME]\nf:1:1: routes is missing: write [routes.NAME]"
+    );
+}
+
+#[test]
+fn the_pretty_form_has_the_line_and_a_caret() {
+    let errors =
+        parsed("[providers.sim]\ndialect = \"mock\"\n[routes.default]\nmodel = \"gpt\"\n").unwrap_err();
+    assert_eq!(
+        errors.pretty(),
+        "f:4:9: route \"default\": model is \"gpt\", which is no model, reply or as_sent\n  |\n4 | model = \"gpt\"\n  |         ^^^^^\n\n1 error\n"
+    );
+}
+
+#[test]
+fn columns_count_characters_and_a_byte_order_mark_counts_for_nothing() {
+    let errors =
+        parsed("\u{feff}\"ключ\" = 1\n[providers.sim]\ndialect = \"mock\"\n[routes.default]\n").unwrap_err();
+    assert!(errors.to_string().starts_with("f:1:1: unknown key \"ключ\""), "{errors}");
+    let errors = parsed("providers = { \"щ\" = { dialect = 1 } }\nroutes.default = {}\n").unwrap_err();
+    assert!(errors.to_string().contains("f:1:33: provider \"щ\": dialect"), "{errors}");
+}
+
+#[test]
+fn listeners_off_loopback_need_keys() {
+    check(
+        "[server]\nlisten = \"0.0.0.0:8080\"\n",
+        &[
+            "2:10: server.listen: 0.0.0.0:8080 can be reached from other machines, and no [clients] are declared: declare [clients.NAME] with a key, or listen on 127.0.0.1",
+        ],
+    );
+    check(
+        "[admin]\nlisten = \"[::]:9901\"\n",
+        &[
+            r#"2:10: admin.listen: [::]:9901 can be reached from other machines, and there are no tokens: write tokens = [{ name = "…", role = "operator", token = "${NAME}" }], or listen on 127.0.0.1"#,
+        ],
+    );
+    check(
+        "[server]\nlisten = \"0.0.0.0:8080\"\n[clients.web]\nkey = \"${KEY}\"\n[admin]\nlisten = \"[::]:9901\"\ntokens = [{ name = \"a\", role = \"viewer\", token = \"${TOKEN}\" }]\n",
+        &[],
+    );
+    check(
+        "[admin]\ntokens = [{ name = \"a\", role = \"viewer\", token = \"${KEY}\" }]\n",
+        &[
+            r#"2:50: admin.token "a": token: a token has 32 bytes or more, this one has 13: try `openssl rand -hex 32`"#,
+        ],
+    );
+    check(
+        "[admin]\nlisten = \"127.0.0.1:8080\"\n",
+        &[
+            "2:10: admin.listen: 127.0.0.1:8080 cannot be had beside the data listener's 127.0.0.1:8080: choose another port",
+        ],
+    );
+}
+
+#[test]
+fn clients() {
+    check(
+        "[clients.web]\nkey = \"${KEY}\"\nroutes = [\"defualt\"]\nattributes = { teir = \"pro\", tier = \"gold\", internal = \"yes\", age = 3 }\n",
+        &[
+            r#"3:11: client "web": routes: "defualt" is no route; did you mean "default"?"#,
+            r#"4:16: client "web": attributes: "teir" is no attribute of [context.attributes]; did you mean "tier"?"#,
+            r#"4:37: client "web": attributes.tier: "gold" is not in the attribute's order"#,
+            r#"4:56: client "web": attributes.internal: must be true or false, not a text"#,
+        ],
+    );
+    check(
+        "[clients.a]\nkey = \"${KEY}\"\n[clients.b]\nkey = \"${KEY}\"\n",
+        &[r#"3:10: client "b": key: client "a" has the same key"#],
+    );
+}
+
+#[test]
+fn context() {
+    check(
+        "[context]\ntargeting_key = [\"user\", \"auto\", \"jwt:plan\"]\nheaders_from = [\"10.0.0.0/40\"]\n",
+        &[
+            r#"2:18: context.targeting_key: "user" is no source: write "header:NAME", "body:a.b""#,
+            r#"2:26: context.targeting_key: "auto" is no source: write "header:NAME", "body:a.b""#,
+            r#"2:34: context.targeting_key: "jwt:plan" is not built yet in this version: take it out"#,
+            r#"3:17: context.headers_from: "10.0.0.0/40" is no network: write one such as "10.0.0.0/8""#,
+        ],
+    );
+    check(
+        "[context.attributes.key]\nfrom = \"header:authorization\"\n",
+        &[
+            r#"2:8: attribute "key": from: the header authorization is not for attributes: use one of your own, such as "x-user-id""#,
+        ],
+    );
+    check(
+        "[context.attributes.route]\nfrom = \"header:x-r\"\n",
+        &[r#"1:21: attribute "route": this name is built in: choose another"#],
+    );
+    check(
+        "[context.attributes.o]\nfrom = \"header:x-r\"\ntype = \"number\"\norder = [\"a\", \"b\", \"a\"]\n",
+        &[
+            r#"4:9: attribute "o": order: only a text has an order: take out `type` or `order`"#,
+            r#"4:20: attribute "o": order: "a" stands twice: take one out"#,
+        ],
+    );
+}
+
+#[test]
+fn prompts_and_replies() {
+    check(
+        "[prompts.q]\ntext = \"Hello {{ name\"\n",
+        &[
+            r#"2:8: prompt "q": the template fails: syntax error: unexpected end of input, expected end of variable block (line 1 of the template); a prompt must render where nothing is known of the caller"#,
+        ],
+    );
+    check(
+        "[prompts.q]\nfile = \"nowhere.md\"\n",
+        &[
+            r#"2:8: prompt "q": file: the file "nowhere.md" cannot be read: No such file or directory (os error 2)"#,
+        ],
+    );
+    check(
+        "[prompts.q]\n[prompts.as_sent]\ntext = \"x\"\n",
+        &[
+            r#"1:10: prompt "q": has neither text nor file: write text = "…" or file = "…""#,
+            r#"2:10: prompt "as_sent": this name is reserved for the request's own value: choose another"#,
+        ],
+    );
+    check(
+        "[replies.a]\ntext = \"x\"\n",
+        &[r#"1:10: reply "a": a model is called so too, and they share one namespace: rename one"#],
+    );
+    check(
+        "[replies.r]\n[replies.s]\nerror = \"x\"\ntext = \"y\"\n[replies.t]\ntext = \"x\"\nretry_after = \"1s\"\n",
+        &[
+            r#"1:10: reply "r": says nothing: write text = "…", json = { … } or error = "…""#,
+            r#"3:9: reply "s": has both error and an answer: take out `error`, or `text` and `json`"#,
+            r#"7:15: reply "t": retry_after: stands beside `error` only: an answer is not retried"#,
+        ],
+    );
+}
+
+#[test]
+fn routes() {
+    let route = |lines: &str| format!("[routes.r]\npath = \"/r\"\n{lines}\n");
+    check(&route("model = \"c\""), &[r#"3:9: route "r": model is "c", which is no model, reply or as_sent"#]);
+    check(
+        &route("model.flg = \"c\""),
+        &[r#"3:7: route "r": model: unknown key "flg"; did you mean "flag"?"#],
+    );
+    check(&route("model = {}"), &[r#"3:9: route "r": model: says not which flag: write model.flag = "…""#]);
+    check(&route("model.flag = \"c\""), &[r#"3:14: route "r": model.flag: "c" is no flag"#]);
+    check(
+        &route("aliases = [\"x\"]"),
+        &[
+            r#"3:11: route "r": aliases: an alias is no model, so the route must say which: write model = "…" or model.flag = "…""#,
+        ],
+    );
+    check(
+        &route("aliases = [\"a\"]\nmodel = \"b\""),
+        &[r#"3:12: route "r": aliases: "a" means model "a" already"#],
+    );
+    check(
+        &route("fallback = [\"sory\", \"a\"]"),
+        &[
+            r#"3:13: route "r": fallback: "sory" is no reply; did you mean "sorry"?"#,
+            r#"3:21: route "r": fallback: a model ("a") here is not built yet in this version: take it out"#,
+        ],
+    );
+    check(
+        &route("models = [\"a\", \"x\"]\nprovider = \"simm\""),
+        &[
+            r#"3:16: route "r": models: "x" is no model"#,
+            r#"4:12: route "r": provider: "simm" is no provider; did you mean "sim"?"#,
+        ],
+    );
+    check(
+        &route("models = \"all\""),
+        &[r#"3:10: route "r": models: must be "any" or "declared", not "all""#],
+    );
+    check(
+        "[routes.r]\npath = \"r\"\n[routes.s]\npath = \"/s/v1\"\n[routes.t]\npath = \"/a//b\"\n[routes.u]\npath = \"/ofrep\"\n[routes.v]\npath = \"/w\"\n[routes.w]\npath = \"/w/\"\n",
+        &[
+            r#"2:8: route "r": path: "r" is no path: write it with a / before it"#,
+            r#"4:8: route "s": path: /v1 comes after the route's path by itself: write "/s""#,
+            r#"6:8: route "t": path: "/a//b" is no path: write segments of A-Z a-z 0-9 - . _ ~, such as "/assistant""#,
+            r#"8:8: route "u": path: /ofrep belongs to dimmer itself: choose another"#,
+            r#"12:8: route "w": path: route "v" has it already: choose another"#,
+        ],
+    );
+}
+
+#[test]
+fn a_route_that_fixes_its_dialect_takes_no_model_of_another() {
+    let text = "[providers.o]\ndialect = \"openai\"\n[providers.c]\ndialect = \"anthropic\"\n[models.gpt]\nprovider = \"o\"\n[models.claude]\nprovider = \"c\"\n[routes.default]\n";
+    let with = |route: &str| match parsed(&format!("{text}{route}")) {
+        Ok(_) => String::new(),
+        Err(errors) => errors.to_string(),
+    };
+    assert_eq!(with("provider = \"o\"\nmodel = \"gpt\"\n"), "");
+    assert_eq!(with("model = \"claude\"\n"), "");
+    assert_eq!(with("provider = [\"o\", \"c\"]\nmodel = \"claude\"\n"), "");
+    assert_eq!(
+        with("provider = \"o\"\nmodel = \"claude\"\n"),
+        r#"f:11:9: route "default": model "claude" is served by "c", which does not speak openai, the one dialect of this route's `provider`: add a provider that does, or take the model out"#
+    );
+    assert_eq!(
+        with(
+            "provider = \"o\"\nmodel.flag = \"m\"\n[flags.m]\nowner = \"x\"\npermanent = true\ndefault = \"claude\"\n"
+        ),
+        r#"f:15:11: route "default": flag "m": default is "claude": model "claude" is served by "c", which does not speak openai, the one dialect of this route's `provider`: add a provider that does, or take the model out"#
+    );
+}
