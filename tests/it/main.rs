@@ -19,6 +19,8 @@ mod malformed;
 #[cfg(test)]
 mod passthrough;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod sdk;
 #[cfg(test)]
 mod streaming;
@@ -28,3 +30,5 @@ mod tidy;
 mod tls;
 #[cfg(test)]
 mod upstreams;
+#[cfg(test)]
+mod usage;
