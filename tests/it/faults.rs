@@ -1,5 +1,5 @@
 //! The fault × phase matrix: every way in which a provider misbehaves, over both dialects, streamed or not, on a bare
-//! route and on one whose requests are rewritten.
+//! route and on one whose requests a flag rewrites and whose usage is counted.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -116,13 +116,16 @@ fn provider_and_routes(name: &str, api: Api, upstream: &Upstream) -> String {
          timeouts = {{ connect = \"2s\", first_byte = {{ stream = \"1s\", whole = \"1s\" }}, idle = \"1s\", total = \"off\" }}\n\
          [routes.{name}]\npath = \"/{name}\"\nprovider = [\"{name}\"]\n\
          [routes.{name}-rewritten]\npath = \"/{name}-rewritten\"\nprovider = [\"{name}\"]\n\
-         system_prompt = \"terse\"\n"
+         system_prompt.flag = \"tone\"\n"
     )
 }
 
 fn config(upstreams: &[(String, Api, Upstream)]) -> String {
     let parts = upstreams.iter().map(|(name, api, upstream)| provider_and_routes(name, *api, upstream));
-    listeners("") + "[prompts.terse]\ntext = \"One word.\"\n" + &parts.collect::<String>()
+    listeners("")
+        + "[prompts.terse]\ntext = \"One word.\"\n"
+        + "[flags.tone]\nowner = \"o\"\npermanent = true\ndefault = \"terse\"\n"
+        + &parts.collect::<String>()
 }
 
 fn matrix(api: Api) {
