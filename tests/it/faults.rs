@@ -133,7 +133,6 @@ fn matrix(api: Api) {
     let upstreams: Vec<_> = ROWS.iter().map(named).collect();
     let mut dimmer = Dimmer::start(&config(&upstreams));
     // Each upstream that lets the gateway down may be said, once per request.
-    dimmer.expect_log("upstream");
     let data = dimmer.data;
     let wrong: Vec<String> = thread::scope(|scope| {
         let rows = ROWS.iter().zip(&upstreams);
@@ -248,8 +247,7 @@ fn one(api: Api, upstream: &Upstream) -> Dimmer {
 #[test]
 fn a_stream_without_its_last_event_gets_no_end_from_the_gateway() {
     for api in Api::BOTH {
-        let mut dimmer = one(api, &ends_stream_without_terminal(api));
-        dimmer.expect_log("upstream");
+        let dimmer = one(api, &ends_stream_without_terminal(api));
         let answer = post_json(dimmer.data, &format!("/r{}", api.path()), &api.ask(true));
         let events = api.events();
         assert!(answer.text().starts_with(&events[..events.len() - 1].concat()), "{}", answer.text());
@@ -260,8 +258,7 @@ fn a_stream_without_its_last_event_gets_no_end_from_the_gateway() {
 #[test]
 fn a_request_that_was_written_is_not_sent_again() {
     for upstream in [closes_before_head(), resets_before_head(), hangs_before_head()] {
-        let mut dimmer = one(Api::Chat, &upstream);
-        dimmer.expect_log("upstream");
+        let dimmer = one(Api::Chat, &upstream);
         let answer = post_json(dimmer.data, "/r/v1/chat/completions", &Api::Chat.ask(false));
         assert!(matches!(answer.status, 502 | 504), "{}", answer.text());
         assert_eq!(upstream.requests().len(), 1);
@@ -271,8 +268,7 @@ fn a_request_that_was_written_is_not_sent_again() {
 #[test]
 fn a_hanging_upstream_is_let_go_when_its_time_is_up() {
     for upstream in [hangs_before_head(), stalls_after_head(Api::Chat), stalls_mid_body(Api::Chat)] {
-        let mut dimmer = one(Api::Chat, &upstream);
-        dimmer.expect_log("upstream");
+        let dimmer = one(Api::Chat, &upstream);
         let _answer = post_json(dimmer.data, "/r/v1/chat/completions", &Api::Chat.ask(true));
         upstream.wait_closed(1);
     }
@@ -281,8 +277,7 @@ fn a_hanging_upstream_is_let_go_when_its_time_is_up() {
 #[test]
 fn what_nobody_asked_for_is_never_seen() {
     let upstream = sends_surplus_bytes(Api::Chat);
-    let mut dimmer = one(Api::Chat, &upstream);
-    dimmer.expect_log("upstream");
+    let dimmer = one(Api::Chat, &upstream);
     for _ in 0..20 {
         let answer = post_json(dimmer.data, "/r/v1/chat/completions", &Api::Chat.ask(false));
         assert_eq!((answer.status, answer.text().as_str()), (200, Api::Chat.whole()));
@@ -358,8 +353,7 @@ fn redirects_are_passed_on_and_never_followed() {
 
 #[test]
 fn a_provider_that_cannot_be_reached_fails_fast_and_is_tried_anew() {
-    let mut dimmer = one(Api::Chat, &refuses_connections());
-    dimmer.expect_log("upstream");
+    let dimmer = one(Api::Chat, &refuses_connections());
     let begun = Instant::now();
     let answer = post_json(dimmer.data, "/r/v1/chat/completions", &Api::Chat.ask(false));
     assert_eq!((answer.status, answer.code().as_deref()), (502, Some("dimmer_upstream_connect")));
@@ -378,8 +372,7 @@ fn outcomes_are_counted() {
         ("mute".to_owned(), Api::Chat, hangs_before_head()),
         ("picky".to_owned(), Api::Chat, answers_status(Api::Chat, "400 Bad Request", "")),
     ];
-    let mut dimmer = Dimmer::start(&config(&upstreams));
-    dimmer.expect_log("upstream");
+    let dimmer = Dimmer::start(&config(&upstreams));
     for (route, ..) in &upstreams {
         let _answer = post_json(dimmer.data, &format!("/{route}/v1/chat/completions"), &Api::Chat.ask(true));
     }
