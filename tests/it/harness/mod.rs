@@ -41,12 +41,18 @@ pub(crate) struct Dimmer {
 impl Dimmer {
     /// Starts `dimmer serve` with this routes.toml.
     pub(crate) fn start(toml: &str) -> Self {
+        Self::start_with(toml, &[])
+    }
+
+    /// The same, with more environment variables.
+    pub(crate) fn start_with(toml: &str, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("routes.toml"), toml).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_dimmer"))
             .args(["serve", "--config"])
             .arg(folder.path().join("routes.toml"))
             .env("TEST_KEY", TEST_KEY)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
