@@ -146,7 +146,7 @@ fn run(block: &Block, shown: Option<&Block>, gateway: &Gateway) -> String {
             let missing = missing.map(|line| format!("; not shown: {line}")).unwrap_or_default();
             return format!("{}{missing}\n--- it ran\n{script}\n--- it said\n{said}", output.status);
         }
-        std::thread::yield_now();
+        std::thread::park_timeout(Duration::from_millis(50));
     }
 }
 

@@ -14,6 +14,9 @@ use crate::gateway::{Gateway, clients};
 /// Every panel must have data within this time; scrapes come each second.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Leaves the machine to the tests beside this one.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
 #[test]
 fn every_panel_shows_data_of_a_busy_gateway() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -34,6 +37,7 @@ fn every_panel_shows_data_of_a_busy_gateway() {
     while !open.is_empty() && Instant::now() < end {
         traffic(&gateway.data, round);
         round += 1;
+        std::thread::park_timeout(BETWEEN_LOOKS);
         open.retain(|query| !prometheus.answers(&query.promql().replace("[1m]", "[10s]")));
     }
     let scrape = get(&gateway.admin, "/metrics");
@@ -169,7 +173,7 @@ impl Prometheus {
         while TcpStream::connect(port).is_err() {
             let said = std::fs::read_to_string(directory.join("prometheus.log")).unwrap_or_default();
             assert!(Instant::now() < end, "prometheus does not listen:\n{said}");
-            std::thread::yield_now();
+            std::thread::park_timeout(BETWEEN_LOOKS);
         }
         prometheus
     }
