@@ -12,7 +12,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::gateway::{clients, root};
+use crate::clients::{clients, root};
 
 /// A metric as docs/metrics.md has it.
 pub(crate) struct Documented {
