@@ -130,6 +130,7 @@ fn run(interpreter: &str, program: &str) {
         .env("DIMMER_URL", format!("http://{}", gateway.data))
         .env("CLIENT_KEY", CLIENT_KEY)
         .env("PROVIDER_URL", &provider)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         .env_remove("OPENAI_API_KEY")
         .env_remove("ANTHROPIC_API_KEY")
         .env("NO_PROXY", "*")
