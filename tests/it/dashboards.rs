@@ -12,7 +12,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::gateway::{clients, root};
+use crate::clients::{clients, root};
+use crate::docs;
 
 /// A metric as docs/metrics.md has it.
 pub(crate) struct Documented {
@@ -181,12 +182,9 @@ fn words(expr: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn prometheus_can_read_every_query_and_example() {
-    let page = std::fs::read_to_string(root().join("docs/metrics.md")).expect("docs/metrics.md");
-    let examples = page
-        .split("```promql\n")
-        .skip(1)
-        .filter_map(|rest| rest.split_once("```"))
-        .map(|(expr, _)| expr.to_owned());
+    let pages = ["docs/metrics.md", "docs/operations.md"].map(|page| docs::blocks_of(&root().join(page)));
+    let examples =
+        pages.into_iter().flatten().filter(|block| block.language == "promql").map(|block| block.text);
     let mut rules = "groups:\n  - name: panels\n    rules:\n".to_owned();
     for (number, expr) in queries().iter().map(Query::promql).chain(examples).enumerate() {
         let expr = Value::from(expr);

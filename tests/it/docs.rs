@@ -19,7 +19,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use crate::gateway::{DIMMER, Gateway, root};
+use crate::clients::root;
+use crate::harness::{DIMMER, Dimmer};
 
 /// Pages whose unmarked `toml` blocks are all of one kind.
 const PAGES: &[(&str, &str)] = &[
@@ -105,13 +106,13 @@ fn tours_run() {
         let routes = directory.path().join("routes.toml");
         let text = std::fs::read_to_string(&routes).expect("routes.toml");
         std::fs::write(&routes, on_free_ports(&text)).expect("routes.toml");
-        let gateway = Gateway::start(directory.path(), &[]);
+        let gateway = Dimmer::start_in(directory, &[]);
         for (number, block) in blocks.iter().enumerate().filter(|(_, block)| is_tour(block)) {
             let shown = blocks
                 .get(number + 1)
                 .filter(|next| next.follows && ["text", "json"].contains(&next.language.as_str()));
             let problem = run(block, shown, &gateway);
-            assert!(problem.is_empty(), "{}: {problem}\n--- dimmer's log\n{}", block.place, gateway.log());
+            assert!(problem.is_empty(), "{}: {problem}", block.place);
         }
     }
 }
@@ -121,7 +122,7 @@ fn is_tour(block: &Block) -> bool {
 }
 
 /// Runs a block until it shows what it should; gives what is wrong, or nothing.
-fn run(block: &Block, shown: Option<&Block>, gateway: &Gateway) -> String {
+fn run(block: &Block, shown: Option<&Block>, gateway: &Dimmer) -> String {
     let script = addressed(&commands(&block.text), gateway);
     let end = Instant::now() + Duration::from_secs(10);
     loop {
@@ -129,9 +130,9 @@ fn run(block: &Block, shown: Option<&Block>, gateway: &Gateway) -> String {
         let path = format!("{}:{}", path.display(), std::env::var("PATH").unwrap_or_default());
         let output = Command::new("bash")
             .args(["-euo", "pipefail", "-c", &script])
-            .current_dir(&gateway.directory)
+            .current_dir(gateway.folder())
             .env("PATH", path)
-            .env("DIMMER_ADMIN_URL", &gateway.admin)
+            .env("DIMMER_ADMIN_URL", format!("http://{}", gateway.admin))
             .output()
             .expect("bash");
         let said = said(&output);
@@ -146,7 +147,7 @@ fn run(block: &Block, shown: Option<&Block>, gateway: &Gateway) -> String {
             let missing = missing.map(|line| format!("; not shown: {line}")).unwrap_or_default();
             return format!("{}{missing}\n--- it ran\n{script}\n--- it said\n{said}", output.status);
         }
-        std::thread::yield_now();
+        std::thread::park_timeout(Duration::from_millis(50));
     }
 }
 
@@ -167,9 +168,8 @@ fn commands(text: &str) -> String {
     commands
 }
 
-fn addressed(text: &str, gateway: &Gateway) -> String {
-    let host = |url: &str| url.trim_start_matches("http://").to_owned();
-    let (data, admin) = (host(&gateway.data), host(&gateway.admin));
+fn addressed(text: &str, gateway: &Dimmer) -> String {
+    let (data, admin) = (gateway.data.to_string(), gateway.admin.to_string());
     text.replace("127.0.0.1:8080", &data)
         .replace("localhost:8080", &data)
         .replace("127.0.0.1:9901", &admin)

@@ -1,13 +1,13 @@
 //! Integration tests: one binary, one module per feature.
 
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod dashboards;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod faults;
-#[cfg(test)]
-mod gateway;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]

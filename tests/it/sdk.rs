@@ -7,8 +7,9 @@ mod provider;
 
 use std::process::Command;
 
+use crate::clients::{clients, root};
 use crate::docs;
-use crate::gateway::{Gateway, clients, root};
+use crate::harness::Dimmer;
 
 /// What every program must have shown.
 const CASES: &[&str] = &[
@@ -75,7 +76,7 @@ fn the_blocks_to_paste_run() {
     let file = directory.path().join("routes.toml");
     let text = std::fs::read_to_string(&file).expect("routes.toml");
     std::fs::write(&file, docs::on_free_ports(&text)).expect("routes.toml");
-    let gateway = Gateway::start(directory.path(), &[]);
+    let gateway = Dimmer::start_in(directory, &[]);
     let mut shown = 0;
     for block in docs::blocks_of(&root().join("docs/clients.md")) {
         let mut command = match block.language.as_str() {
@@ -90,7 +91,7 @@ fn the_blocks_to_paste_run() {
             "js" => "console.log(answer.model ?? answer.response.modelId)",
             _ => "print(answer.model)",
         };
-        let base = format!("{}/assistant", gateway.data);
+        let base = format!("http://{}/assistant", gateway.data);
         let output = command
             .arg(if block.language == "js" { "-e" } else { "-c" })
             .arg(format!("{}\n{print}\n", block.text.replace("http://127.0.0.1:8080", &base)))
@@ -104,10 +105,9 @@ fn the_blocks_to_paste_run() {
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(
             output.status.success() && said.contains('-'),
-            "{}: {said}{}\n--- dimmer's log\n{}",
+            "{}: {said}{}",
             block.place,
-            String::from_utf8_lossy(&output.stderr),
-            gateway.log()
+            String::from_utf8_lossy(&output.stderr)
         );
         shown += 1;
     }
@@ -120,15 +120,17 @@ fn run(interpreter: &str, program: &str) {
     let directory = tempfile::tempdir().expect("a directory");
     let routes = CONFIG.replace("PROVIDER_URL", &provider);
     std::fs::write(directory.path().join("routes.toml"), routes).expect("a configuration");
-    let gateway = Gateway::start(
-        directory.path(),
+    let mut gateway = Dimmer::start_in(
+        directory,
         &[("CLIENT_KEY", CLIENT_KEY), ("OTHER_KEY", OTHER_KEY), ("PROVIDER_KEY", provider::PROVIDER_KEY)],
     );
+    gateway.expect_log("refused the gateway's own credential");
     let output = Command::new(interpreter)
         .arg(root().join("tests/clients").join(program))
-        .env("DIMMER_URL", &gateway.data)
+        .env("DIMMER_URL", format!("http://{}", gateway.data))
         .env("CLIENT_KEY", CLIENT_KEY)
         .env("PROVIDER_URL", &provider)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         .env_remove("OPENAI_API_KEY")
         .env_remove("ANTHROPIC_API_KEY")
         .env("NO_PROXY", "*")
@@ -139,10 +141,9 @@ fn run(interpreter: &str, program: &str) {
     let missing: Vec<&&str> = CASES.iter().filter(|case| !shown.contains(*case)).collect();
     assert!(
         output.status.success() && missing.is_empty(),
-        "{program}: {}, not shown: {missing:?}\n--- its output\n{stdout}\n--- its errors\n{}\n--- dimmer's log\n{}",
+        "{program}: {}, not shown: {missing:?}\n--- its output\n{stdout}\n--- its errors\n{}",
         output.status,
-        String::from_utf8_lossy(&output.stderr),
-        gateway.log()
+        String::from_utf8_lossy(&output.stderr)
     );
 }
 

@@ -8,7 +8,7 @@ mod source;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::gateway::root;
+use crate::clients::root;
 use source::Source;
 
 /// Every room with its band: a room imports rooms of its own band and of lower ones, never of a higher one.

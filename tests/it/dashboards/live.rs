@@ -9,17 +9,20 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::{Query, panels};
-use crate::gateway::{Gateway, clients};
+use crate::clients::clients;
+use crate::harness::{Dimmer, get};
 
 /// Every panel must have data within this time; scrapes come each second.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Leaves the machine to the tests beside this one.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
 #[test]
 fn every_panel_shows_data_of_a_busy_gateway() {
+    let gateway = Dimmer::start(CONFIG);
     let directory = tempfile::tempdir().expect("a directory");
-    std::fs::write(directory.path().join("routes.toml"), CONFIG).expect("a configuration");
-    let gateway = Gateway::start(directory.path(), &[]);
-    let prometheus = Prometheus::start(directory.path(), &gateway.admin);
+    let prometheus = Prometheus::start(directory.path(), gateway.admin);
     let mut open: Vec<Query> = Vec::new();
     for (_, dashboard) in super::dashboards() {
         for panel in panels(&dashboard) {
@@ -32,20 +35,19 @@ fn every_panel_shows_data_of_a_busy_gateway() {
     let end = Instant::now() + PATIENCE;
     let mut round = 0;
     while !open.is_empty() && Instant::now() < end {
-        traffic(&gateway.data, round);
+        traffic(gateway.data, round);
         round += 1;
+        std::thread::park_timeout(BETWEEN_LOOKS);
         open.retain(|query| !prometheus.answers(&query.promql().replace("[1m]", "[10s]")));
     }
-    let scrape = get(&gateway.admin, "/metrics");
+    let scrape = get(gateway.admin, "/metrics").text();
     let empty: Vec<String> =
         open.iter().map(|query| format!("{}: {}", query.panel, query.promql())).collect();
     assert!(
         empty.is_empty(),
-        "no data for {} queries:\n{}\n--- the scrape\n{}\n--- dimmer's log\n{}",
+        "no data for {} queries:\n{}\n--- the scrape\n{scrape}",
         empty.len(),
-        empty.join("\n"),
-        scrape,
-        gateway.log()
+        empty.join("\n")
     );
     the_page_tells_the_truth(&scrape);
     promtool_finds_nothing_to_mend(&scrape);
@@ -93,7 +95,7 @@ fn promtool_finds_nothing_to_mend(scrape: &str) {
 }
 
 /// One round: plain and streamed, with and without a user, one caller that leaves.
-fn traffic(data: &str, round: u32) {
+fn traffic(data: SocketAddr, round: u32) {
     for (path, stream) in [("/a", false), ("/a", true), ("/b", false), ("/b", true)] {
         for user in 0..4 {
             // Simulated models answer the same request the same way: each question is another one.
@@ -116,8 +118,8 @@ fn traffic(data: &str, round: u32) {
 }
 
 /// Sends a request and reads its answer: whole, or at most `bytes` of it before it hangs up.
-fn send(url: &str, request: &str, bytes: Option<u64>) -> String {
-    let mut socket = TcpStream::connect(address(url)).expect("it listens");
+fn send(to: SocketAddr, request: &str, bytes: Option<u64>) -> String {
+    let mut socket = TcpStream::connect(to).expect("it listens");
     socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
     socket.write_all(request.as_bytes()).expect("it reads");
     let mut answer = Vec::new();
@@ -126,31 +128,18 @@ fn send(url: &str, request: &str, bytes: Option<u64>) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-fn get(url: &str, path: &str) -> String {
-    let answer = send(
-        url,
-        &format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", address(url)),
-        None,
-    );
-    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
-}
-
-fn address(url: &str) -> SocketAddr {
-    url.trim_start_matches("http://").parse().expect("an address")
-}
-
 struct Prometheus {
     child: Child,
-    url: String,
+    address: SocketAddr,
 }
 
 impl Prometheus {
-    fn start(directory: &Path, admin: &str) -> Self {
+    fn start(directory: &Path, admin: SocketAddr) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
         let config = format!(
             "global:\n  scrape_interval: 1s\nscrape_configs:\n  - job_name: dimmer\n    static_configs:\n      - targets: \
              [\"{}\"]\n",
-            address(admin)
+            admin
         );
         std::fs::write(directory.join("prometheus.yml"), config).expect("a file");
         let log = std::fs::File::create(directory.join("prometheus.log")).expect("a log file");
@@ -164,12 +153,12 @@ impl Prometheus {
             .stderr(log)
             .spawn()
             .expect("prometheus starts");
-        let prometheus = Self { child, url: format!("http://{port}") };
+        let prometheus = Self { child, address: port };
         let end = Instant::now() + Duration::from_secs(30);
         while TcpStream::connect(port).is_err() {
             let said = std::fs::read_to_string(directory.join("prometheus.log")).unwrap_or_default();
             assert!(Instant::now() < end, "prometheus does not listen:\n{said}");
-            std::thread::yield_now();
+            std::thread::park_timeout(BETWEEN_LOOKS);
         }
         prometheus
     }
@@ -179,7 +168,7 @@ impl Prometheus {
         let query: String = expr.bytes().map(|byte| format!("%{byte:02X}")).collect();
         // HTTP/1.0, so that the answer comes unchunked.
         let path = format!("GET /api/v1/query?query={query} HTTP/1.0\r\nhost: prometheus\r\n\r\n");
-        let answer = send(&self.url, &path, None);
+        let answer = send(self.address, &path, None);
         let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
         let Ok(body) = serde_json::from_str::<Value>(body) else { return false };
         assert_ne!(body["status"], "error", "{expr}: {body}");

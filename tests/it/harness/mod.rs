@@ -7,7 +7,7 @@ mod metrics;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
@@ -18,6 +18,9 @@ use tempfile::TempDir;
 
 pub(crate) use client::{Answer, Connection, Piece, get, post_json, request};
 pub(crate) use metrics::Metrics;
+
+/// The binary under test.
+pub(crate) const DIMMER: &str = env!("CARGO_BIN_EXE_dimmer");
 
 /// What `${TEST_KEY}` says in every configuration.
 pub(crate) const TEST_KEY: &str = "sk-of-the-gateway-itself";
@@ -48,10 +51,16 @@ impl Dimmer {
     pub(crate) fn start_with(toml: &str, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("routes.toml"), toml).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_dimmer"))
+        let mut all = vec![("TEST_KEY", TEST_KEY)];
+        all.extend_from_slice(environment);
+        Self::start_in(folder, &all)
+    }
+
+    /// Starts `dimmer serve` with the routes.toml of this folder, which goes with the gateway.
+    pub(crate) fn start_in(folder: TempDir, environment: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(DIMMER)
             .args(["serve", "--config"])
             .arg(folder.path().join("routes.toml"))
-            .env("TEST_KEY", TEST_KEY)
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -87,6 +96,11 @@ impl Dimmer {
     /// What it logged so far.
     pub(crate) fn logs(&self) -> Vec<String> {
         self.logs.lock().unwrap().clone()
+    }
+
+    /// Where it runs.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Where its configuration lies.

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::gateway::root;
+use crate::clients::root;
 
 /// One file of `src/`.
 pub(super) struct Source {
