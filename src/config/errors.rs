@@ -5,11 +5,13 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::path::PathBuf;
 
 /// What is wrong with one configuration file. Never empty.
 #[derive(Clone, Debug)]
 pub struct Errors {
     faults: Vec<Fault>,
+    watched: Vec<PathBuf>,
 }
 
 /// One thing that is wrong.
@@ -39,7 +41,8 @@ pub struct Position {
 impl Errors {
     /// One error about the whole file.
     pub(crate) fn whole_file(file: &str, message: String) -> Self {
-        Self { faults: vec![Fault { file: file.to_owned(), position: None, message }] }
+        let fault = Fault { file: file.to_owned(), position: None, message };
+        Self { faults: vec![fault], watched: Vec::new() }
     }
 
     /// The errors found at byte spans of `text`, in the file's order. `found` is not empty.
@@ -54,12 +57,22 @@ impl Errors {
                 message,
             })
             .collect();
-        Self { faults }
+        Self { faults, watched: Vec::new() }
+    }
+
+    /// The same, and which files besides the configuration itself were read or should have been.
+    pub(crate) fn with_watched(self, watched: Vec<PathBuf>) -> Self {
+        Self { watched, ..self }
     }
 
     /// All of them, in the file's order.
     pub fn faults(&self) -> &[Fault] {
         &self.faults
+    }
+
+    /// Files besides the configuration itself whose change may mend it: to be followed like `Config::watched`.
+    pub fn watched(&self) -> &[PathBuf] {
+        &self.watched
     }
 
     /// With the source line and a caret under what is meant.

@@ -7,6 +7,7 @@ use toml::de::DeTable;
 
 use crate::config::check::check;
 use crate::config::errors::Position;
+use crate::config::files::read_text;
 use crate::config::keys;
 use crate::config::read::{Loading, Table};
 use crate::config::shape::check_table;
@@ -18,21 +19,7 @@ const CONFIG_BYTES_MAX: u64 = 16 << 20;
 /// Reads and checks a file. Paths inside are relative to it.
 pub fn load(path: &Path, env: &dyn Environment) -> Result<Config, Errors> {
     let name = path.display().to_string();
-    let whole_file = |message: String| Errors::whole_file(&name, message);
-    let metadata = std::fs::metadata(path).map_err(|error| whole_file(format!("cannot be read: {error}")))?;
-    if metadata.len() > CONFIG_BYTES_MAX {
-        return Err(whole_file(format!(
-            "has {} bytes, more than a configuration has (16 MiB)",
-            metadata.len()
-        )));
-    }
-    let bytes = std::fs::read(path).map_err(|error| whole_file(format!("cannot be read: {error}")))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let line =
-            error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|b| **b == b'\n').count()
-                + 1;
-        whole_file(format!("is not UTF-8: line {line} has other bytes"))
-    })?;
+    let text = read_text(path, CONFIG_BYTES_MAX).map_err(|message| Errors::whole_file(&name, message))?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     parse(&text, &name, parent.unwrap_or(Path::new(".")), env)
 }
@@ -64,6 +51,7 @@ fn loading<'d>(text: &'d str, base_dir: &'d Path, env: &'d dyn Environment) -> L
         errors: RefCell::default(),
         warnings: RefCell::default(),
         watched: RefCell::default(),
+        names: RefCell::default(),
         #[cfg(test)]
         asked: RefCell::default(),
     }
@@ -89,8 +77,9 @@ fn finish<'d>(loading: &'d Loading<'d>, tree: &'d DeTable<'d>, file: &str) -> Re
     check_table(loading, tree, root.node, &root.span, "");
     let mut config = check(&root);
     let errors = loading.errors.take();
+    let watched = unique(loading.watched.take());
     if !errors.is_empty() {
-        return Err(Errors::at_spans(file, loading.text, errors));
+        return Err(Errors::at_spans(file, loading.text, errors).with_watched(watched));
     }
     let mut warnings = loading.warnings.take();
     warnings.sort_by_key(|(span, _)| span.start);
@@ -99,7 +88,7 @@ fn finish<'d>(loading: &'d Loading<'d>, tree: &'d DeTable<'d>, file: &str) -> Re
         format!("{file}:{}:{}: {message}", at.line, at.column)
     });
     config.warnings = lines.collect();
-    config.watched = unique(loading.watched.take());
+    config.watched = watched;
     Ok(config)
 }
 

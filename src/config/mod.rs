@@ -9,6 +9,7 @@ mod load;
 mod watch;
 
 mod check;
+mod files;
 mod json;
 mod keys;
 mod quantity;

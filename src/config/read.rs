@@ -2,13 +2,16 @@
 //! cannot read it leaves out silently, because it was reported there.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
+use crate::config::files::read_text;
 use crate::config::keys::Node;
 use crate::config::{Environment, quantity};
 
@@ -26,6 +29,8 @@ pub(crate) struct Loading<'d> {
     pub(crate) warnings: RefCell<Vec<(Span, String)>>,
     /// Files that were read, or should have been.
     pub(crate) watched: RefCell<Vec<PathBuf>>,
+    /// The names that each table of named tables declares, collected when they are first asked for.
+    pub(crate) names: RefCell<BTreeMap<&'static str, Rc<Vec<&'d str>>>>,
     /// The paths of the keys that the readers asked for.
     #[cfg(test)]
     pub(crate) asked: RefCell<std::collections::BTreeSet<&'static str>>,
@@ -73,12 +78,7 @@ impl Loading<'_> {
     pub(crate) fn read_file(&self, name: &str, bytes_max: u64) -> Result<String, String> {
         let path = self.base_dir.join(name);
         self.watched.borrow_mut().push(path.clone());
-        let unreadable = |error: std::io::Error| format!("the file {name:?} cannot be read: {error}");
-        let metadata = std::fs::metadata(&path).map_err(unreadable)?;
-        if metadata.len() > bytes_max {
-            return Err(format!("the file {name:?} has {} bytes, more than {bytes_max}", metadata.len()));
-        }
-        std::fs::read_to_string(&path).map_err(unreadable)
+        read_text(&path, bytes_max).map_err(|message| format!("the file {name:?} {message}"))
     }
 }
 
@@ -212,6 +212,12 @@ impl<'d> Table<'d> {
     /// Reports an error about a key: `place: key: message`.
     pub(crate) fn error_at(&self, key: &str, span: &Span, message: &str) {
         self.loading.error(span, format!("{}: {message}", inside_of(&self.place, key)));
+    }
+
+    /// Whether anything was reported about this table yet.
+    pub(crate) fn has_errors(&self) -> bool {
+        let start = format!("{}:", self.place);
+        self.loading.errors.borrow().iter().any(|(_, message)| message.starts_with(&start))
     }
 
     /// Warns about this table.

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::Environment;
+use crate::config::files::read_text;
 use crate::units::Secret;
 
 /// What a secret's text in the file refers to.
@@ -53,13 +54,7 @@ pub(crate) fn resolve(
 }
 
 fn read_file(path: &Path, name: &str) -> Result<String, String> {
-    let length =
-        std::fs::metadata(path).map_err(|error| format!("the file {name} cannot be read: {error}"))?.len();
-    if length > SECRET_BYTES_MAX {
-        return Err(format!("the file {name} has {length} bytes, more than a secret has (64 KiB)"));
-    }
-    let text =
-        std::fs::read_to_string(path).map_err(|error| format!("the file {name} cannot be read: {error}"))?;
+    let text = read_text(path, SECRET_BYTES_MAX).map_err(|message| format!("the file {name} {message}"))?;
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 

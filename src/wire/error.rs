@@ -16,7 +16,7 @@ use super::{Dialect, Endpoint};
 pub enum ErrorCode {
     /// No route takes this request, and there is no route `default`.
     NoRoute,
-    /// The path has `/v1` twice or not where the dialect's SDK puts it: the base URL is wrong.
+    /// The path has `/v1` twice: the base URL ends in it and the SDK adds its own.
     WrongBaseUrl,
     /// Clients are declared and the key is none of theirs.
     ClientUnknown,

@@ -9,8 +9,8 @@ use smallvec::SmallVec;
 
 use super::Endpoint;
 use super::edit::{Edits, ObjectEdit, Splice, removal};
-use super::json::{Fault, JsonError, JsonFault, Kind, Span, elements, find, members};
-use super::request::{Leading, Members};
+use super::json::{Fault, JsonError, JsonFault, Kind, Span, elements, find};
+use super::request::Leading;
 
 /// `system_prompt.mode`: what becomes of the system prompt that the app sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -71,7 +71,7 @@ impl Edits<'_> {
         match (mode, leading.as_slice()) {
             (PromptMode::IfAbsent, [_, ..]) => {}
             (_, []) => self.first_message(array, br#""system""#, text),
-            (PromptMode::Replace, [first, ..]) => self.replace_in_messages(first, &leading, text),
+            (PromptMode::Replace, [first, ..]) => self.replace_in_messages(first, &leading, text)?,
             (PromptMode::Prepend, [first, ..]) => {
                 let role = Bytes::copy_from_slice(first.role.of(&self.body));
                 self.first_message(array, &role, text);
@@ -145,7 +145,16 @@ impl Edits<'_> {
 
     /// Chat Completions: the first leading message gets the text and the others go. Its role and the fields that we do
     /// not know stay as they are.
-    fn replace_in_messages(&mut self, first: &Leading, leading: &[Leading], text: &[u8]) {
+    fn replace_in_messages(
+        &mut self,
+        first: &Leading,
+        leading: &[Leading],
+        text: &[u8],
+    ) -> Result<(), JsonError> {
+        let Some(inner) = self.members_of(first.value) else {
+            let fault = Fault { what: JsonFault::TooManyMembers, at: first.value.start };
+            return Err(fault.in_body(&self.body, None));
+        };
         let (on_message, on_part) = match self.last_marker(leading) {
             Some(Marker { on_message: true, fields }) => (fields, SmallVec::new()),
             Some(Marker { on_message: false, fields }) => (SmallVec::new(), fields),
@@ -156,7 +165,6 @@ impl Edits<'_> {
         let as_parts = has_parts || !on_part.is_empty();
         let content = if as_parts { blocks(text, &self.spelled(&on_part)) } else { string(text) };
 
-        let inner: Members = members(&self.body, first.value).collect();
         let mut message = ObjectEdit::new(first.value.inside().start, &inner);
         message.set(&self.body, "content", Bytes::from(content));
         for name in MARKERS {
@@ -171,20 +179,20 @@ impl Edits<'_> {
         }
         message.splices(&mut self.within);
         self.take_out(leading, 1);
+        Ok(())
     }
 
     /// Takes leading messages out, except for the first `kept`.
     fn take_out(&mut self, leading: &[Leading], kept: usize) {
         let Some(messages) = self.view.value(&self.body, "messages") else { return };
-        let mut chunk_start = messages.inside().start;
-        for (index, message) in leading.iter().enumerate() {
-            if index >= kept {
-                let chunk = Span { start: chunk_start, end: message.end };
-                let is_last = self.body.get(message.end) == Some(&b']');
-                self.within.push(removal(chunk, kept > 0, is_last));
-            }
-            chunk_start = message.end.saturating_add(1);
+        let Some((last, before)) = leading.split_last() else { return };
+        if before.len() < kept {
+            return;
         }
+        let last_kept = leading.iter().take(kept).next_back();
+        let start = last_kept.map_or(messages.inside().start, |message| message.end.saturating_add(1));
+        let is_last = self.body.get(last.end) == Some(&b']');
+        self.within.push(removal(Span { start, end: last.end }, kept > 0, is_last));
     }
 
     /// A new message before all others. `role` with its quotes.

@@ -1,5 +1,5 @@
 //! The fault × phase matrix: every way in which a provider misbehaves, over both dialects, streamed or not, on a bare
-//! route and on one whose requests are rewritten.
+//! route and on one whose requests a flag rewrites and whose usage is counted.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,9 +8,9 @@ use crate::harness::{Answer, Connection, Dimmer, TEST_KEY, get, listeners, post_
 use crate::upstreams::{
     Api, Upstream, answers_status, answers_well, bad_chunk, closes_before_head, closes_unframed_stream,
     cuts_body, drips_bytes, ends_stream_without_terminal, floods_1xx, floods_headers, hangs_before_head,
-    hints_first, length_and_chunks, redirects, refuses_connections, resets_before_head, resets_mid_body,
-    resets_on_accept, rogue_101, sends_early_answer, sends_error_event, sends_surplus_bytes, speaks_garbage,
-    stale_keepalive, stalls_after_head, stalls_mid_body, two_lengths,
+    hints_first, length_and_chunks, odd_coding, redirects, refuses_connections, resets_before_head,
+    resets_mid_body, resets_on_accept, rogue_101, sends_early_answer, sends_error_event, sends_surplus_bytes,
+    speaks_garbage, stale_keepalive, stalls_after_head, stalls_mid_body, two_lengths,
 };
 
 /// One row: a fault, and what its caller must get.
@@ -96,6 +96,7 @@ const ROWS: &[Row] = &[
     row("bad-chunk", |_| bad_chunk(), Broken(PROTOCOL_OR_RESET), ErrorEvent(PROTOCOL_OR_RESET)),
     row("two-lengths", two_lengths, Error(502, PROTOCOL), Error(502, PROTOCOL)),
     row("length-and-chunks", length_and_chunks, Error(502, PROTOCOL), Error(502, PROTOCOL)),
+    row("odd-coding", odd_coding, Error(502, PROTOCOL), Error(502, PROTOCOL)),
     row("garbage", |_| speaks_garbage(), Error(502, PROTOCOL), Error(502, PROTOCOL)),
     row("rogue-101", |_| rogue_101(), Error(502, PROTOCOL), Error(502, PROTOCOL)),
     row("hints-first", hints_first, AsSent(200), Skip),
@@ -115,13 +116,16 @@ fn provider_and_routes(name: &str, api: Api, upstream: &Upstream) -> String {
          timeouts = {{ connect = \"2s\", first_byte = {{ stream = \"1s\", whole = \"1s\" }}, idle = \"1s\", total = \"off\" }}\n\
          [routes.{name}]\npath = \"/{name}\"\nprovider = [\"{name}\"]\n\
          [routes.{name}-rewritten]\npath = \"/{name}-rewritten\"\nprovider = [\"{name}\"]\n\
-         system_prompt = \"terse\"\n"
+         system_prompt.flag = \"tone\"\n"
     )
 }
 
 fn config(upstreams: &[(String, Api, Upstream)]) -> String {
     let parts = upstreams.iter().map(|(name, api, upstream)| provider_and_routes(name, *api, upstream));
-    listeners("") + "[prompts.terse]\ntext = \"One word.\"\n" + &parts.collect::<String>()
+    listeners("")
+        + "[prompts.terse]\ntext = \"One word.\"\n"
+        + "[flags.tone]\nowner = \"o\"\npermanent = true\ndefault = \"terse\"\n"
+        + &parts.collect::<String>()
 }
 
 fn matrix(api: Api) {
@@ -129,7 +133,6 @@ fn matrix(api: Api) {
     let upstreams: Vec<_> = ROWS.iter().map(named).collect();
     let mut dimmer = Dimmer::start(&config(&upstreams));
     // Each upstream that lets the gateway down may be said, once per request.
-    dimmer.expect_log("upstream");
     let data = dimmer.data;
     let wrong: Vec<String> = thread::scope(|scope| {
         let rows = ROWS.iter().zip(&upstreams);
@@ -244,8 +247,7 @@ fn one(api: Api, upstream: &Upstream) -> Dimmer {
 #[test]
 fn a_stream_without_its_last_event_gets_no_end_from_the_gateway() {
     for api in Api::BOTH {
-        let mut dimmer = one(api, &ends_stream_without_terminal(api));
-        dimmer.expect_log("upstream");
+        let dimmer = one(api, &ends_stream_without_terminal(api));
         let answer = post_json(dimmer.data, &format!("/r{}", api.path()), &api.ask(true));
         let events = api.events();
         assert!(answer.text().starts_with(&events[..events.len() - 1].concat()), "{}", answer.text());
@@ -256,8 +258,7 @@ fn a_stream_without_its_last_event_gets_no_end_from_the_gateway() {
 #[test]
 fn a_request_that_was_written_is_not_sent_again() {
     for upstream in [closes_before_head(), resets_before_head(), hangs_before_head()] {
-        let mut dimmer = one(Api::Chat, &upstream);
-        dimmer.expect_log("upstream");
+        let dimmer = one(Api::Chat, &upstream);
         let answer = post_json(dimmer.data, "/r/v1/chat/completions", &Api::Chat.ask(false));
         assert!(matches!(answer.status, 502 | 504), "{}", answer.text());
         assert_eq!(upstream.requests().len(), 1);
@@ -267,8 +268,7 @@ fn a_request_that_was_written_is_not_sent_again() {
 #[test]
 fn a_hanging_upstream_is_let_go_when_its_time_is_up() {
     for upstream in [hangs_before_head(), stalls_after_head(Api::Chat), stalls_mid_body(Api::Chat)] {
-        let mut dimmer = one(Api::Chat, &upstream);
-        dimmer.expect_log("upstream");
+        let dimmer = one(Api::Chat, &upstream);
         let _answer = post_json(dimmer.data, "/r/v1/chat/completions", &Api::Chat.ask(true));
         upstream.wait_closed(1);
     }
@@ -277,8 +277,7 @@ fn a_hanging_upstream_is_let_go_when_its_time_is_up() {
 #[test]
 fn what_nobody_asked_for_is_never_seen() {
     let upstream = sends_surplus_bytes(Api::Chat);
-    let mut dimmer = one(Api::Chat, &upstream);
-    dimmer.expect_log("upstream");
+    let dimmer = one(Api::Chat, &upstream);
     for _ in 0..20 {
         let answer = post_json(dimmer.data, "/r/v1/chat/completions", &Api::Chat.ask(false));
         assert_eq!((answer.status, answer.text().as_str()), (200, Api::Chat.whole()));
@@ -354,8 +353,7 @@ fn redirects_are_passed_on_and_never_followed() {
 
 #[test]
 fn a_provider_that_cannot_be_reached_fails_fast_and_is_tried_anew() {
-    let mut dimmer = one(Api::Chat, &refuses_connections());
-    dimmer.expect_log("upstream");
+    let dimmer = one(Api::Chat, &refuses_connections());
     let begun = Instant::now();
     let answer = post_json(dimmer.data, "/r/v1/chat/completions", &Api::Chat.ask(false));
     assert_eq!((answer.status, answer.code().as_deref()), (502, Some("dimmer_upstream_connect")));
@@ -374,8 +372,7 @@ fn outcomes_are_counted() {
         ("mute".to_owned(), Api::Chat, hangs_before_head()),
         ("picky".to_owned(), Api::Chat, answers_status(Api::Chat, "400 Bad Request", "")),
     ];
-    let mut dimmer = Dimmer::start(&config(&upstreams));
-    dimmer.expect_log("upstream");
+    let dimmer = Dimmer::start(&config(&upstreams));
     for (route, ..) in &upstreams {
         let _answer = post_json(dimmer.data, &format!("/{route}/v1/chat/completions"), &Api::Chat.ask(true));
     }

@@ -11,9 +11,15 @@ mod faults;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod http2;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod malformed;
+#[cfg(test)]
 mod passthrough;
+#[cfg(test)]
+mod reload;
 #[cfg(test)]
 mod sdk;
 #[cfg(test)]
@@ -21,4 +27,8 @@ mod streaming;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod upstreams;
+#[cfg(test)]
+mod usage;

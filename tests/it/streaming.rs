@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{Connection, Dimmer, Piece, listeners, wait_until};
 use crate::upstreams::{
-    After, Api, STREAM_HEAD, Upstream, chunk, cuts_body, firehose, hangs_before_head, stalls_after_head,
-    stalls_mid_body,
+    After, Api, STREAM_HEAD, Upstream, chunk, cuts_body, firehose, hangs_before_head, sized,
+    stalls_after_head, stalls_mid_body,
 };
 
-/// A bare route `/r` and a rewriting one `/w` before one upstream.
+/// A bare route `/r`, a rewriting one `/w` and one with a flag `/f`, whose usage is counted, before one upstream.
 fn config(api: Api, upstream: &Upstream) -> String {
     let (dialect, url) = (api.dialect(), api.base_url(upstream.address));
     listeners("")
@@ -19,7 +19,9 @@ fn config(api: Api, upstream: &Upstream) -> String {
             "[providers.p]\ndialect = \"{dialect}\"\nbase_url = \"{url}\"\n\
              [models.m-2]\nprovider = \"p\"\n\
              [routes.r]\npath = \"/r\"\nprovider = [\"p\"]\n\
-             [routes.w]\npath = \"/w\"\nprovider = [\"p\"]\nmodel = \"m-2\"\n"
+             [routes.w]\npath = \"/w\"\nprovider = [\"p\"]\nmodel = \"m-2\"\n\
+             [flags.which]\nowner = \"o\"\npermanent = true\ndefault = \"m-2\"\n\
+             [routes.f]\npath = \"/f\"\nmodel.flag = \"which\"\n"
         )
 }
 
@@ -56,7 +58,7 @@ fn each_event_arrives_before_the_next_is_sent() {
         let pieces: Vec<Vec<u8>> = api.events().iter().map(|event| event.as_bytes().to_vec()).collect();
         let (upstream, say) = waits_for_a_word(pieces);
         let dimmer = Dimmer::start(&config(api, &upstream));
-        for route in ["r", "w"] {
+        for route in ["r", "w", "f"] {
             let mut connection = ask(&dimmer, route, api, true);
             say.send(()).unwrap();
             let head = connection.head();
@@ -122,7 +124,7 @@ fn odd_streams_arrive_as_they_are() {
         peer.then("0\r\n\r\n", After::KeepAlive)
     });
     let dimmer = Dimmer::start(&config(Api::Chat, &upstream));
-    for route in ["r", "w"] {
+    for route in ["r", "w", "f"] {
         let answer = ask(&dimmer, route, Api::Chat, true).answer("POST");
         assert!(answer.complete, "{route}");
         assert!(answer.body == whole, "{route}: {} bytes of {}", answer.body.len(), whole.len());
@@ -131,7 +133,7 @@ fn odd_streams_arrive_as_they_are() {
 
 #[test]
 fn a_reader_that_does_not_read_stops_the_provider() {
-    for route in ["r", "w"] {
+    for route in ["r", "w", "f"] {
         let upstream = firehose(Api::Chat);
         let dimmer = Dimmer::start(&config(Api::Chat, &upstream));
         // Let one stream warm its buffers up, so that growth is the stream's own.
@@ -245,6 +247,30 @@ fn a_caller_that_closes_only_its_sending_half_is_not_left_hanging() {
 }
 
 #[test]
+fn an_answer_that_comes_before_the_upload_ends_is_passed_on_at_once() {
+    // The provider has seen enough: it answers and reads no more, so the upload can never end.
+    let upstream = Upstream::on_accept(|peer| {
+        if peer.request_head().is_some() {
+            peer.write(sized("413 Too Large", "content-type: application/json\r\n", Api::Chat.error()));
+        }
+        peer.pause(Duration::from_secs(10));
+        After::Close
+    });
+    let dimmer = Dimmer::start(&config(Api::Chat, &upstream));
+    let mut connection = Connection::open(dimmer.data);
+    connection.send(b"POST /r/v1/files HTTP/1.1\r\nhost: x\r\ncontent-length: 50000000\r\n\r\n");
+    let mut reader = connection.twin();
+    let begun = Instant::now();
+    let writer = std::thread::spawn(move || while connection.try_send(&[b'x'; 65_536]) {});
+    let answer = reader.answer("POST");
+    assert_eq!((answer.status, answer.text().as_str()), (413, Api::Chat.error()));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    reader.reset();
+    drop(dimmer);
+    writer.join().unwrap();
+}
+
+#[test]
 fn a_caller_that_does_not_read_and_goes_away_is_felt() {
     let upstream = firehose(Api::Chat);
     let dimmer = Dimmer::start(&config(Api::Chat, &upstream));
@@ -267,6 +293,7 @@ fn each_goodbye(check: impl Fn(Api, &str, bool, Goodbye)) {
             ("r", true, Goodbye::Close),
             ("w", true, Goodbye::Reset),
             ("w", false, Goodbye::Close),
+            ("f", true, Goodbye::Close),
             ("r", false, Goodbye::Reset),
         ] {
             check(api, route, stream, goodbye);
@@ -326,10 +353,9 @@ fn callers_that_go_away_never_leave_their_answer_to_another() {
 #[test]
 fn a_cut_stream_does_not_end_politely() {
     for api in Api::BOTH {
-        for route in ["r", "w"] {
+        for route in ["r", "w", "f"] {
             let upstream = cuts_body(api);
-            let mut dimmer = Dimmer::start(&config(api, &upstream));
-            dimmer.expect_log("upstream");
+            let dimmer = Dimmer::start(&config(api, &upstream));
             let answer = ask(&dimmer, route, api, true).answer("POST");
             assert!(api.code_of_error_event(&answer.text()).is_some(), "{}", answer.text());
             assert!(!answer.text().contains(api.terminal()), "{}", answer.text());

@@ -1,15 +1,17 @@
 //! The attributes that conditions may ask for, built-in and declared.
 
+use std::rc::Rc;
+
 use crate::config::check::declared;
 use crate::config::read::Table;
 use crate::config::{AttributeKind, ContextSpec};
 use crate::flags::{Attribute, Order};
 
 /// What conditions may ask for.
-pub(super) struct Attributes<'c> {
+pub(super) struct Attributes<'c, 'd> {
     context: &'c ContextSpec,
-    routes: Vec<&'c str>,
-    clients: Vec<&'c str>,
+    routes: Rc<Vec<&'d str>>,
+    clients: Rc<Vec<&'d str>>,
 }
 
 /// What an attribute can be compared with.
@@ -27,9 +29,9 @@ pub(super) enum Compared<'c> {
     Bool,
 }
 
-impl<'c> Attributes<'c> {
+impl<'c, 'd> Attributes<'c, 'd> {
     /// The built-in ones and those of `context`.
-    pub(super) fn new(root: &Table<'c>, context: &'c ContextSpec) -> Self {
+    pub(super) fn new(root: &Table<'d>, context: &'c ContextSpec) -> Self {
         Self { context, routes: declared(root, "routes"), clients: declared(root, "clients") }
     }
 

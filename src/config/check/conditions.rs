@@ -20,7 +20,7 @@ struct Place<'d, 's> {
 }
 
 /// Compiles the `when` of a table; without one it always holds.
-pub(super) fn when(table: &Table<'_>, attributes: &Attributes<'_>, segments: &Segments) -> Condition {
+pub(super) fn when(table: &Table<'_>, attributes: &Attributes<'_, '_>, segments: &Segments) -> Condition {
     let Some(at) = table.written("when") else { return Condition::Always };
     let Some(entries) = at.value.as_table() else { return Condition::Always };
     let text = inside_of(&table.place, "when");
@@ -34,7 +34,7 @@ impl Place<'_, '_> {
     }
 
     /// All keys of a table must hold.
-    fn table(&self, attributes: &Attributes<'_>, table: &DeTable<'_>) -> Condition {
+    fn table(&self, attributes: &Attributes<'_, '_>, table: &DeTable<'_>) -> Condition {
         let mut all = Vec::new();
         for (key, value) in in_file_order(table) {
             self.entry(attributes, &key, &value, &mut all);
@@ -44,7 +44,7 @@ impl Place<'_, '_> {
 
     fn entry(
         &self,
-        attributes: &Attributes<'_>,
+        attributes: &Attributes<'_, '_>,
         key: &At<&str>,
         value: &At<&DeValue<'_>>,
         all: &mut Vec<Condition>,
@@ -73,7 +73,7 @@ impl Place<'_, '_> {
 
     fn list(
         &self,
-        attributes: &Attributes<'_>,
+        attributes: &Attributes<'_, '_>,
         key: &At<&str>,
         value: &At<&DeValue<'_>>,
     ) -> Option<Vec<Condition>> {
@@ -99,7 +99,7 @@ impl Place<'_, '_> {
     /// One attribute: a bare value, or a table of operators.
     fn test(
         &self,
-        attributes: &Attributes<'_>,
+        attributes: &Attributes<'_, '_>,
         name: &At<&str>,
         value: &At<&DeValue<'_>>,
         all: &mut Vec<Condition>,

@@ -31,7 +31,7 @@ pub(super) struct Drafted<'d> {
 /// What all flags of a file are read with.
 struct Reading<'r, 'd> {
     root: &'r Table<'d>,
-    attributes: &'r Attributes<'r>,
+    attributes: &'r Attributes<'r, 'd>,
     segments: &'r Segments,
     bindings: slots::Bindings<'d>,
 }
@@ -39,7 +39,7 @@ struct Reading<'r, 'd> {
 /// Reads `[flags]`.
 pub(super) fn flags<'d>(
     root: &Table<'d>,
-    attributes: &Attributes<'_>,
+    attributes: &Attributes<'_, 'd>,
     segments: &Segments,
 ) -> Vec<Drafted<'d>> {
     let reading = Reading { root, attributes, segments, bindings: slots::bindings(root) };
@@ -147,6 +147,10 @@ impl<'d> Reading<'_, 'd> {
 
 /// A rule that can take nobody, because rules above it take everybody whom it could take, is a mistake.
 fn check_reach(drafted: &Drafted<'_>) {
+    // A rule that could not be read stands in for another one, which may seem to take more than it does.
+    if drafted.table.has_errors() {
+        return;
+    }
     let shares = coverage(&drafted.flag);
     for (share, rule) in shares.iter().zip(drafted.table.tables("rules")) {
         match share.takes {

@@ -17,6 +17,7 @@ mod slots;
 mod unused;
 mod variants;
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::config::Config;
@@ -96,7 +97,7 @@ fn resolve<T>(
 /// What the names of one kind may refer to.
 struct Room<'d, T> {
     /// What the file declares, well or badly.
-    declared: Vec<&'d str>,
+    declared: Rc<Vec<&'d str>>,
     /// Its singular, for messages.
     what: &'static str,
     /// How the built thing is called.
@@ -104,12 +105,14 @@ struct Room<'d, T> {
 }
 
 impl<'d, T> Room<'d, T> {
-    fn new(root: &Table<'d>, key: &str, what: &'static str, name_of: fn(&T) -> &str) -> Self {
+    fn new(root: &Table<'d>, key: &'static str, what: &'static str, name_of: fn(&T) -> &str) -> Self {
         Self { declared: declared(root, key), what, name_of }
     }
 }
 
-/// The names that the file declares in the table `key`.
-fn declared<'d>(root: &Table<'d>, key: &str) -> Vec<&'d str> {
-    root.table(key).entries().into_iter().map(|(name, _)| name.value).collect()
+/// The names that the file declares in the table `key`, well or badly.
+fn declared<'d>(root: &Table<'d>, key: &'static str) -> Rc<Vec<&'d str>> {
+    let mut known = root.loading.names.borrow_mut();
+    let collect = || root.table(key).entries().into_iter().map(|(name, _)| name.value).collect();
+    Rc::clone(known.entry(key).or_insert_with(|| Rc::new(collect())))
 }

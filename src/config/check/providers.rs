@@ -20,7 +20,9 @@ pub(super) fn providers(root: &Table<'_>) -> Vec<Arc<Provider>> {
         let kind = match table.text("dialect").map(|at| at.value) {
             Some("openai") => ProviderKind::OpenAi,
             Some("anthropic") => ProviderKind::Anthropic,
-            _ => ProviderKind::Mock,
+            Some("mock") => ProviderKind::Mock,
+            // Any stand-in would lead to errors elsewhere that are none.
+            _ => continue,
         };
         let simulated = kind == ProviderKind::Mock;
         warn_of_idle_keys(&table, simulated);
@@ -35,7 +37,7 @@ pub(super) fn providers(root: &Table<'_>) -> Vec<Arc<Provider>> {
             seed: table.whole("seed").unwrap_or(1),
         }));
     }
-    if providers.is_empty() && root.has("providers") {
+    if root.has("providers") && super::declared(root, "providers").is_empty() {
         root.error_at(
             "providers",
             &root.table("providers").span,

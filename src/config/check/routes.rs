@@ -24,15 +24,15 @@ struct Reading<'r, 'd> {
 }
 
 /// Reads `[routes]`.
-pub(super) fn routes(
-    root: &Table<'_>,
+pub(super) fn routes<'d>(
+    root: &Table<'d>,
     providers: &[Arc<Provider>],
     targets: &Targets<'_>,
-    flags: &[Drafted<'_>],
+    flags: &[Drafted<'d>],
 ) -> Vec<Arc<Route>> {
     let reading = Reading { root, providers, targets, flags };
     let tables = root.named("routes");
-    if tables.is_empty() && root.has("routes") {
+    if root.has("routes") && declared(root, "routes").is_empty() {
         let span = root.table("routes").span;
         root.error_at("routes", &span, "there are none: write [routes.default], which takes every request");
     }
@@ -61,10 +61,7 @@ impl<'d> Reading<'_, 'd> {
         if let Some(dialect) = dialect {
             self.check_dialect(table, &route, dialect);
         }
-        if !table.texts("aliases").is_empty() && !table.has("model") {
-            let span = table.written("aliases").map(|at| at.span).unwrap_or_default();
-            table.error_at("aliases", &span, "an alias is no model, so the route must say which: write model = \"…\" or model.flag = \"…\"");
-        }
+        check_alias_model(table, &route);
         route
     }
 
@@ -126,7 +123,7 @@ impl<'d> Reading<'_, 'd> {
             return None;
         };
         let found = self.flags.iter().find(|one| one.flag.key.as_str() == at.value);
-        if found.is_none() {
+        if found.is_none() && !declared(self.root, "flags").contains(&at.value) {
             let suggestion = did_you_mean(at.value, self.flags.iter().map(|one| one.flag.key.as_str()));
             slot.error_at("flag", &at.span, &format!("{:?} is no flag{suggestion}", at.value));
         }
@@ -241,6 +238,23 @@ impl<'d> Reading<'_, 'd> {
                 table.error_at("models", &span, &message(model));
             }
         }
+    }
+}
+
+/// An alias is no model: upstream nobody knows it, so something else must say which model is meant.
+fn check_alias_model(table: &Table<'_>, route: &Route) {
+    let Some(at) = table.written("aliases").filter(|_| !route.aliases.is_empty()) else { return };
+    let as_sent = table.text("model").is_some_and(|model| model.value == "as_sent");
+    if as_sent || !table.has("model") {
+        let message =
+            "an alias is no model, so the route must say which: write model = \"…\" or model.flag = \"…\"";
+        table.error_at("aliases", &at.span, message);
+    }
+    if let Slot::Flag { flag, .. } = &route.model
+        && flag.variants.iter().any(|variant| variant.value == Value::AsSent)
+    {
+        let message = format!("flag {:?} can serve as_sent, and an alias is no model upstream", flag.key);
+        table.warn(&at.span, &message);
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Segments {
 }
 
 /// Compiles all segments. A segment may use others, but not itself.
-pub(super) fn segments(root: &Table<'_>, attributes: &Attributes<'_>) -> Segments {
+pub(super) fn segments(root: &Table<'_>, attributes: &Attributes<'_, '_>) -> Segments {
     let tables = root.named("segments");
     for (name, table) in &tables {
         super::check_name(table, name, "");
@@ -29,12 +29,12 @@ pub(super) fn segments(root: &Table<'_>, attributes: &Attributes<'_>) -> Segment
     // Each round builds the segments whose own segments are built. What is left when a round builds none is a cycle,
     // or leans on one.
     let mut waiting = tables;
-    while !waiting.is_empty() {
+    for _ in 0..DEPTH_MAX {
         let (ready, blocked): (Vec<_>, Vec<_>) =
             waiting.into_iter().partition(|(_, table)| segments.has_all_of(table));
         if ready.is_empty() {
             report_cycles(&blocked);
-            break;
+            return segments;
         }
         for (name, table) in ready {
             let when = when(&table, attributes, &segments);
@@ -42,8 +42,15 @@ pub(super) fn segments(root: &Table<'_>, attributes: &Attributes<'_>) -> Segment
         }
         waiting = blocked;
     }
+    for (name, table) in waiting {
+        let message = format!("leans on more than {DEPTH_MAX} segments, one inside the other: flatten them");
+        table.error(&name.span, &message);
+    }
     segments
 }
+
+/// A condition is evaluated by recursion: its depth has a bound. Nobody reads deeper ones either.
+const DEPTH_MAX: usize = 32;
 
 /// Says it once per cycle's member; a segment that only leans on a cycle is mended with it.
 fn report_cycles(blocked: &[(At<&str>, Table<'_>)]) {

@@ -47,7 +47,7 @@ impl SlotKind {
     /// Whether `value` fits; if not, what to say of it.
     pub(super) fn refuses(self, value: &Value, root: &Table<'_>) -> Option<String> {
         let Value::Json(json) = value else { return None };
-        let (rooms, what): (&[&str], _) = match self {
+        let (rooms, what): (&[&'static str], _) = match self {
             Self::Enabled => {
                 let message =
                     "which is neither true, false nor as_sent: route slot `enabled` takes nothing else";
@@ -56,12 +56,11 @@ impl SlotKind {
             Self::Model => (&["models", "replies"], "model, reply or as_sent"),
             Self::SystemPrompt => (&["prompts"], "prompt or as_sent"),
         };
-        let declared: Vec<&str> = rooms.iter().flat_map(|room| super::declared(root, room)).collect();
+        let rooms: Vec<_> = rooms.iter().map(|room| super::declared(root, room)).collect();
+        let declared = || rooms.iter().flat_map(|room| room.iter().copied());
         let Some(name) = json.as_str() else { return Some(format!("which is no {what}")) };
-        let missing = !declared.contains(&name);
-        missing.then(|| {
-            format!("which is no {what}{}", did_you_mean(name, declared.iter().copied().chain(["as_sent"])))
-        })
+        let missing = !declared().any(|known| known == name);
+        missing.then(|| format!("which is no {what}{}", did_you_mean(name, declared().chain(["as_sent"]))))
     }
 }
 

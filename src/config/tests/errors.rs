@@ -1,6 +1,7 @@
 //! Every kind of error, with its exact place and text.
 
-use super::environment::{check, parsed};
+use super::environment::{BASE, check, env, loaded, parsed};
+use crate::config::load;
 
 #[test]
 fn unknown_keys() {
@@ -122,8 +123,8 @@ fn columns_count_characters_and_a_byte_order_mark_counts_for_nothing() {
     let errors =
         parsed("\u{feff}\"ключ\" = 1\n[providers.sim]\ndialect = \"mock\"\n[routes.default]\n").unwrap_err();
     assert!(errors.to_string().starts_with("f:1:1: unknown key \"ключ\""), "{errors}");
-    let errors = parsed("providers = { \"щ\" = { dialect = 1 } }\nroutes.default = {}\n").unwrap_err();
-    assert!(errors.to_string().contains("f:1:33: provider \"щ\": dialect"), "{errors}");
+    let inline = parsed("providers = { \"щ\" = { dialect = 1 } }\nroutes.default = {}\n").unwrap_err();
+    assert!(inline.to_string().contains("f:1:33: provider \"щ\": dialect"), "{inline}");
 }
 
 #[test]
@@ -309,5 +310,142 @@ fn a_route_that_fixes_its_dialect_takes_no_model_of_another() {
             "provider = \"o\"\nmodel.flag = \"m\"\n[flags.m]\nowner = \"x\"\npermanent = true\ndefault = \"claude\"\n"
         ),
         r#"f:15:11: route "default": flag "m": default is "claude": model "claude" is served by "c", which does not speak openai, the one dialect of this route's `provider`: add a provider that does, or take the model out"#
+    );
+}
+
+#[test]
+fn one_mistake_is_one_error() {
+    let rules = |first: &str| {
+        format!(
+            "[flags.m]\nowner = \"x\"\npermanent = true\ndefault = 1\n[[flags.m.rules]]\nname = \"r\"\nserve = 2\n{first}\n[[flags.m.rules]]\nname = \"s\"\nserve = 3\n"
+        )
+    };
+    check(
+        &rules("percent = \"10%\""),
+        &[
+            r#"8:11: flag "m": rule "r": percent: must be a number from 0 to 100, not a text: write 10 without quotes"#,
+        ],
+    );
+    check(
+        &rules("when = { teir = \"pro\" }"),
+        &[r#"8:10: flag "m": rule "r": when: "teir" is no attribute; did you mean "tier"?"#],
+    );
+    check(
+        "[flags]\nm = 3\n[routes.r]\npath = \"/r\"\nmodel.flag = \"m\"\n",
+        &[r#"2:5: flag "m": must be a table, not a number"#],
+    );
+    check(
+        "[providers.o]\ndialect = \"opnai\"\n[models.c]\nprovider = \"o\"\n",
+        &[
+            r#"2:11: provider "o": dialect: must be "openai", "anthropic" or "mock", not "opnai"; did you mean "openai"?"#,
+        ],
+    );
+    check(
+        "[models.c]\nprovider = \"sim\"\nprice = 3\n[routes.r]\npath = \"/r\"\nmodel = \"c\"\n",
+        &[r#"3:9: model "c": price: must be a table, not a number"#],
+    );
+}
+
+#[test]
+fn files_are_read_with_a_bound_and_watched_even_when_they_are_not_there() {
+    let errors =
+        parsed(&format!("{BASE}[prompts.q]\nfile = \"nowhere.md\"\n[prompts.z]\nfile = \"/dev/zero\"\n"))
+            .unwrap_err();
+    let shown = errors.to_string();
+    assert!(
+        shown.ends_with(r#"prompt "z": file: the file "/dev/zero" has more than 1048576 bytes"#),
+        "{shown}"
+    );
+    assert_eq!(errors.watched().len(), 2);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("routes.toml");
+    let said = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        load(&path, &env()).unwrap_err().to_string().replace(&path.display().to_string(), "f")
+    };
+    assert_eq!(said(b"a = 1\n\xff"), "f: is not UTF-8: line 2 has other bytes");
+    assert_eq!(said(&vec![b'#'; (16 << 20) + 1]), "f: has more than 16777216 bytes");
+    assert!(said(b"").starts_with("f:1:1: providers is missing"));
+    assert_eq!(load(directory.path(), &env()).unwrap_err().faults().len(), 1);
+}
+
+#[test]
+fn listeners_and_tokens_do_not_collide() {
+    check("[admin]\nlisten = \"127.0.0.1:0\"\n[server]\nlisten = \"127.0.0.1:0\"\n", &[]);
+    check(
+        "[clients.c]\nkey = \"${KEY}\"\n[server]\nlisten = \"0.0.0.0:9901\"\n",
+        &[
+            "4:24: admin.listen: 127.0.0.1:9901 cannot be had beside the data listener's 0.0.0.0:9901: choose another port",
+        ],
+    );
+}
+
+#[test]
+fn an_alias_needs_a_model_that_upstream_knows() {
+    let route = |model: &str| {
+        format!(
+            "[routes.r]\naliases = [\"x\"]\n{model}\n[flags.m]\nowner = \"x\"\npermanent = true\ndefault = \"as_sent\"\n"
+        )
+    };
+    let message = r#"2:11: route "r": aliases: an alias is no model, so the route must say which: write model = "…" or model.flag = "…""#;
+    check(&route(""), &[message]);
+    check(&route("model = \"as_sent\""), &[message]);
+    let warnings = loaded(&route("model.flag = \"m\"")).warnings;
+    let expected = "route \"r\": flag \"m\" can serve as_sent, and an alias is no model upstream";
+    assert!(warnings.iter().any(|line| line.ends_with(expected)), "{warnings:?}");
+}
+
+#[test]
+fn limits_and_models_that_contradict_themselves() {
+    check(
+        "[server.limits]\nmemory = \"16MiB\"\n",
+        &[
+            "2:10: server.limits.body: one body may be larger than `memory`, which all held bodies share: raise `memory` or lower `body`",
+        ],
+    );
+    check(
+        "[server]\nworkers = 5000\n",
+        &["2:11: server.workers: 5000 threads are too many: write 1024 or less"],
+    );
+    let model = |lines: &str| format!("[models.c]\nprovider = \"sim\"\n{lines}\n");
+    check(
+        &model("fit = { drop = [\"x\", \"model\"], rename = { x = \"y\", z = \"z\" } }"),
+        &[
+            r#"3:7: model "c": fit: rename: "z" is renamed to itself"#,
+            r#"3:7: model "c": fit: the member "model" is what the request is about: it cannot be fitted"#,
+            r#"3:7: model "c": fit: the member "x" is named twice: dropped, renamed or set, but one of them"#,
+        ],
+    );
+    check(
+        &model("also = [\"c\", \"d\", \"a\"]"),
+        &[r#"3:19: model "c": also: "a" is a name of model "a" already"#],
+    );
+    check(
+        &model("mock = { errors = \"60%\", rate_limited = \"50%\", words = 1e9 }"),
+        &[
+            r#"3:8: model "c": mock: errors and rate_limited are more than 100% together"#,
+            r#"3:56: model "c": mock.words: write 1000000 or less"#,
+        ],
+    );
+    check(
+        "[models.\"a b\"]\nprovider = \"sim\"\n",
+        &[r#"1:9: model "a b": a name has 1 to 128 of the characters A-Z a-z 0-9 . _ - / : @ +"#],
+    );
+    check(
+        "[flags.\"a/b\"]\nowner = \"x\"\npermanent = true\ndefault = 1\n",
+        &[r#"1:8: flag "a/b": a name has 1 to 128 of the characters A-Z a-z 0-9 . _ -"#],
+    );
+    check(
+        "[flags.m]\nowner = \"x\"\npermanent = true\ndefault = \"two words\"\n",
+        &[
+            r#"4:11: flag "m": "two words" cannot be a variant's name (ASCII without spaces, at most 128): name it in `variants`"#,
+        ],
+    );
+    check(
+        "[admin]\ntokens = [{ name = \"a\", role = \"viewer\", token = \"${TOKEN}\" }, { name = \"b\", role = \"admin\", token = \"${TOKEN}\" }]\n",
+        &[
+            r#"1:1: admin.tokens: "a" shares its token with another"#,
+            r#"2:85: admin.token "b": role: must be "viewer" or "operator", not "admin""#,
+        ],
     );
 }

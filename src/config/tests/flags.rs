@@ -106,16 +106,16 @@ fn declared_variants() {
 #[test]
 fn a_boolean_flag_of_enabled_is_off_when_killed() {
     let with = |lines: &str| loaded(&format!("enabled.flag = \"m\"\n{}", flag(lines)));
-    let config = with("default = true");
-    let one = the_flag(&config);
+    let plain = with("default = true");
+    let one = the_flag(&plain);
     assert_eq!(names(one), ["true", "false"]);
     assert_eq!(one.off, VariantIndex(1));
-    let Slot::Flag { values, .. } = &config.routes[0].enabled else { panic!("no flag") };
+    let Slot::Flag { values, .. } = &plain.routes[0].enabled else { panic!("no flag") };
     assert_eq!(values, &[Some(true), Some(false)]);
-    let config = with("variants = { on = true, dark = false }\ndefault = \"on\"");
-    assert_eq!(the_flag(&config).off, VariantIndex(1));
-    let config = with("default = true\noff = true");
-    assert_eq!(names(the_flag(&config)), ["true"]);
+    let declared = with("variants = { on = true, dark = false }\ndefault = \"on\"");
+    assert_eq!(the_flag(&declared).off, VariantIndex(1));
+    let written = with("default = true\noff = true");
+    assert_eq!(names(the_flag(&written)), ["true"]);
 }
 
 #[test]
@@ -314,99 +314,98 @@ fn conditions_are_compiled() {
     );
 }
 
+/// A wrong condition, and what is said.
+const WRONG_CONDITIONS: &[(&str, &str)] = &[
+    ("{ teir = 1 }", r#"2:10: segment "s": when: "teir" is no attribute; did you mean "tier"?"#),
+    (
+        "{ colour = 1 }",
+        r#"2:10: segment "s": when: "colour" is no attribute: declare it in [context.attributes]"#,
+    ),
+    (
+        "{ tier = { atleast = \"pro\" } }",
+        r#"2:19: segment "s": when: tier: "atleast" is no operator; did you mean "at_least"?"#,
+    ),
+    (
+        "{ region = { at_least = \"pro\" } }",
+        r#"2:21: segment "s": when: region: at_least does not suit a text attribute: declare it with order = ["lowest", …, "highest"]"#,
+    ),
+    (
+        "{ region = { gt = 1 } }",
+        r#"2:21: segment "s": when: region: gt does not suit a text attribute: declare it with type = "number""#,
+    ),
+    (
+        "{ tier = { at_least = \"pr\" } }",
+        r#"2:30: segment "s": when: tier: "pr" is no value of the attribute's order; did you mean "pro"?"#,
+    ),
+    (
+        "{ tier = \"gold\" }",
+        r#"2:17: segment "s": when: tier: "gold" is no value of the attribute's order; known: free, pro, enterprise"#,
+    ),
+    (
+        "{ internal = \"true\" }",
+        r#"2:21: segment "s": when: internal: must be true or false, not a text: write true without quotes"#,
+    ),
+    (
+        "{ internal = { in = [true] } }",
+        r#"2:23: segment "s": when: internal: in does not suit a true-or-false attribute: write the value itself"#,
+    ),
+    ("{ age = \"3\" }", r#"2:16: segment "s": when: age: must be a number, not a text"#),
+    (
+        "{ region = [\"a\"] }",
+        r#"2:19: segment "s": when: region: a list needs an operator: write { in = […] }"#,
+    ),
+    (
+        "{ region = { in = \"eu\" } }",
+        r#"2:26: segment "s": when: region: in must be a list, or "file:PATH"; write ["eu"] for one text"#,
+    ),
+    (
+        "{ region = { in = [] } }",
+        r#"2:26: segment "s": when: region: in is given nothing, so nobody is in it: name someone"#,
+    ),
+    (
+        "{ region = { in = \"file:gone.txt\" } }",
+        r#"2:26: segment "s": when: region: the file "gone.txt" cannot be read: No such file or directory (os error 2)"#,
+    ),
+    (
+        "{ region = { matches = \"(\" } }",
+        r#"2:31: segment "s": when: region: matches is given no regular expression: unclosed group"#,
+    ),
+    (
+        "{ region = { semver = \"y\" } }",
+        r#"2:30: segment "s": when: region: semver is given no version requirement: unexpected character 'y' while parsing major version number; write one such as ">=1.2, <2""#,
+    ),
+    (
+        "{ region = { exists = 1 } }",
+        r#"2:30: segment "s": when: region: exists must be true or false, not a number"#,
+    ),
+    (
+        "{ region = { not = { not = \"x\" } } }",
+        r#"2:29: segment "s": when: region: not stands inside not: take both out"#,
+    ),
+    ("{ region = {} }", r#"2:19: segment "s": when: region asks for nothing: write a value or an operator"#),
+    ("{ segment = \"t\" }", r#"2:20: segment "s": when: "t" is no segment"#),
+    (
+        "{ any = { tier = \"pro\" } }",
+        r#"2:16: segment "s": when: any must be a list of tables such as any = [{ tier = "pro" }]"#,
+    ),
+    ("{ none = [1] }", r#"2:18: segment "s": when: none holds tables, not a number"#),
+    (
+        "{ request.dialect = \"gemini\" }",
+        r#"2:28: segment "s": when: request.dialect: "gemini" is no value that this attribute can have; known: openai, anthropic"#,
+    ),
+    (
+        "{ route = \"defualt\" }",
+        r#"2:18: segment "s": when: route: "defualt" is no value that this attribute can have; did you mean "default"?"#,
+    ),
+    (
+        "{ segment = \"s\" }",
+        r#"1:11: segment "s": uses itself, directly or through others: take one of them out of the circle"#,
+    ),
+];
+
 #[test]
 fn conditions_are_checked_against_the_attributes() {
-    let cases: &[(&str, &str)] = &[
-        ("{ teir = 1 }", r#"2:10: segment "s": when: "teir" is no attribute; did you mean "tier"?"#),
-        (
-            "{ colour = 1 }",
-            r#"2:10: segment "s": when: "colour" is no attribute: declare it in [context.attributes]"#,
-        ),
-        (
-            "{ tier = { atleast = \"pro\" } }",
-            r#"2:19: segment "s": when: tier: "atleast" is no operator; did you mean "at_least"?"#,
-        ),
-        (
-            "{ region = { at_least = \"pro\" } }",
-            r#"2:21: segment "s": when: region: at_least does not suit a text attribute: declare it with order = ["lowest", …, "highest"]"#,
-        ),
-        (
-            "{ region = { gt = 1 } }",
-            r#"2:21: segment "s": when: region: gt does not suit a text attribute: declare it with type = "number""#,
-        ),
-        (
-            "{ tier = { at_least = \"pr\" } }",
-            r#"2:30: segment "s": when: tier: "pr" is no value of the attribute's order; did you mean "pro"?"#,
-        ),
-        (
-            "{ tier = \"gold\" }",
-            r#"2:17: segment "s": when: tier: "gold" is no value of the attribute's order; known: free, pro, enterprise"#,
-        ),
-        (
-            "{ internal = \"true\" }",
-            r#"2:21: segment "s": when: internal: must be true or false, not a text: write true without quotes"#,
-        ),
-        (
-            "{ internal = { in = [true] } }",
-            r#"2:23: segment "s": when: internal: in does not suit a true-or-false attribute: write the value itself"#,
-        ),
-        ("{ age = \"3\" }", r#"2:16: segment "s": when: age: must be a number, not a text"#),
-        (
-            "{ region = [\"a\"] }",
-            r#"2:19: segment "s": when: region: a list needs an operator: write { in = […] }"#,
-        ),
-        (
-            "{ region = { in = \"eu\" } }",
-            r#"2:26: segment "s": when: region: in must be a list, or "file:PATH"; write ["eu"] for one text"#,
-        ),
-        (
-            "{ region = { in = [] } }",
-            r#"2:26: segment "s": when: region: in is given nothing, so nobody is in it: name someone"#,
-        ),
-        (
-            "{ region = { in = \"file:gone.txt\" } }",
-            r#"2:26: segment "s": when: region: the file "gone.txt" cannot be read: No such file or directory (os error 2)"#,
-        ),
-        (
-            "{ region = { matches = \"(\" } }",
-            r#"2:31: segment "s": when: region: matches is given no regular expression: unclosed group"#,
-        ),
-        (
-            "{ region = { semver = \"y\" } }",
-            r#"2:30: segment "s": when: region: semver is given no version requirement: unexpected character 'y' while parsing major version number; write one such as ">=1.2, <2""#,
-        ),
-        (
-            "{ region = { exists = 1 } }",
-            r#"2:30: segment "s": when: region: exists must be true or false, not a number"#,
-        ),
-        (
-            "{ region = { not = { not = \"x\" } } }",
-            r#"2:29: segment "s": when: region: not stands inside not: take both out"#,
-        ),
-        (
-            "{ region = {} }",
-            r#"2:19: segment "s": when: region asks for nothing: write a value or an operator"#,
-        ),
-        ("{ segment = \"t\" }", r#"2:20: segment "s": when: "t" is no segment"#),
-        (
-            "{ any = { tier = \"pro\" } }",
-            r#"2:16: segment "s": when: any must be a list of tables such as any = [{ tier = "pro" }]"#,
-        ),
-        ("{ none = [1] }", r#"2:18: segment "s": when: none holds tables, not a number"#),
-        (
-            "{ request.dialect = \"gemini\" }",
-            r#"2:28: segment "s": when: request.dialect: "gemini" is no value that this attribute can have; known: openai, anthropic"#,
-        ),
-        (
-            "{ route = \"defualt\" }",
-            r#"2:18: segment "s": when: route: "defualt" is no value that this attribute can have; did you mean "default"?"#,
-        ),
-        (
-            "{ segment = \"s\" }",
-            r#"1:11: segment "s": uses itself, directly or through others: take one of them out of the circle"#,
-        ),
-    ];
-    for (condition, expected) in cases {
+    for (condition, expected) in WRONG_CONDITIONS {
         check(&format!("[segments.s]\nwhen = {condition}\n"), &[expected]);
     }
 }
@@ -420,5 +419,20 @@ fn segments_may_use_each_other_in_any_order_but_not_in_a_circle() {
     check(
         "[segments.a]\nwhen = { segment = \"b\" }\n[segments.b]\nwhen = { segment = \"a\" }\n[segments.c]\nwhen = { segment = \"a\" }\n",
         &[&format!("1:11: segment \"a\": {circle}"), &format!("3:11: segment \"b\": {circle}")],
+    );
+}
+
+#[test]
+fn segments_nest_to_a_bound() {
+    let chain = |length: usize| {
+        let link =
+            |number: usize| format!("[segments.s{number}]\nwhen = {{ segment = \"s{}\" }}\n", number + 1);
+        let links: String = (0..length).map(link).collect();
+        format!("{links}[segments.s{length}]\nwhen = {{ tier = \"pro\" }}\n")
+    };
+    loaded(&chain(31));
+    check(
+        &chain(32),
+        &[r#"1:11: segment "s0": leans on more than 32 segments, one inside the other: flatten them"#],
     );
 }

@@ -6,17 +6,17 @@ use std::path::Path;
 use super::environment::{BASE, env};
 use super::spec::FULL;
 use crate::config::keys::{KEYS, Kind, Need};
+use crate::config::load::asked;
 use crate::config::{json, json_schema, load, markdown};
 
 #[test]
 fn the_readers_ask_for_every_built_key_and_for_no_other() {
-    let asked = crate::config::load::asked(FULL, &env());
+    let read = asked(FULL, &env());
     let built = KEYS.iter().filter(|key| key.built());
-    // A list of what is refused needs no reader.
     let known: BTreeSet<&str> = built.map(|key| key.path).collect();
-    let unread: Vec<_> = known.difference(&asked).collect();
+    let unread: Vec<_> = known.difference(&read).collect();
     assert_eq!(unread, Vec::<&&str>::new(), "in the table, but nobody reads it");
-    let unknown: Vec<_> = asked.difference(&known).filter(|path| not_a_planned_key(path)).collect();
+    let unknown: Vec<_> = read.difference(&known).filter(|path| not_a_planned_key(path)).collect();
     assert_eq!(unknown, Vec::<&&str>::new(), "read, but not in the table");
 }
 
@@ -76,19 +76,24 @@ fn good_files_fit_the_schema_and_bad_ones_do_not() {
     }
 }
 
-/// `UPDATE_DOCS=1 cargo test docs_list_every_key` writes the page.
-#[test]
-fn docs_list_every_key() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
-    let page = markdown();
+/// `UPDATE_DOCS=1 cargo test docs_` writes the file.
+fn check_file(name: &str, made: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, &page).unwrap();
+        std::fs::write(&path, made).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        written == page,
-        "docs/configuration.md is not what the table of keys says: run the tests with UPDATE_DOCS=1"
-    );
+    assert!(written == made, "{name} is not what the table of keys says: run UPDATE_DOCS=1 cargo test docs_");
+}
+
+#[test]
+fn docs_list_every_key() {
+    check_file("docs/configuration.md", &markdown());
+}
+
+#[test]
+fn docs_have_the_schema() {
+    check_file("docs/routes.schema.json", &format!("{:#}\n", json_schema()));
 }
 
 #[test]

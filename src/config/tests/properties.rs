@@ -43,7 +43,8 @@ fn mutated() -> impl Strategy<Value = String> {
     (any::<proptest::sample::Index>(), 0..40usize, piece).prop_map(|(at, length, piece)| {
         let start = FULL.floor_char_boundary(at.index(FULL.len()));
         let end = FULL.floor_char_boundary((start + length).min(FULL.len()));
-        format!("{}{piece}{}", &FULL[..start], &FULL[end..])
+        let (before, after) = (FULL.get(..start).unwrap(), FULL.get(end..).unwrap());
+        format!("{before}{piece}{after}")
     })
 }
 

@@ -13,9 +13,9 @@ fn references_are_followed() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("key"), "sk-from-file\r\n").unwrap();
     let text = format!("{BASE}{PROVIDER}api_key = \"file:key\"\n");
-    let config = parse(&text, "f", directory.path(), &env()).unwrap();
-    assert_eq!(config.providers[1].api_key.as_ref().unwrap().reveal(), "sk-from-file");
-    assert_eq!(config.watched, [directory.path().join("key")]);
+    let from_file = parse(&text, "f", directory.path(), &env()).unwrap();
+    assert_eq!(from_file.providers[1].api_key.as_ref().unwrap().reveal(), "sk-from-file");
+    assert_eq!(from_file.watched, [directory.path().join("key")]);
 }
 
 #[test]

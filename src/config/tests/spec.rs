@@ -163,11 +163,11 @@ fn the_built_part_of_the_example_loads() {
         .collect();
     assert_eq!(targets, ["openai", "anthropic"]);
     assert_eq!(flag.rules[1].serve.percent().as_percent(), 10.0);
-    let Slot::Flag { flag: prompts, values } = &route.system_prompt else { panic!("no flag") };
+    let Slot::Flag { flag: prompts, values: texts } = &route.system_prompt else { panic!("no flag") };
     assert!(matches!(&prompts.rules[0].serve, Serve::Split { slices, .. } if slices.len() == 3));
-    assert!(values[2].as_ref().is_some_and(|prompt| prompt.template));
-    let Slot::Flag { flag: enabled, values } = &route.enabled else { panic!("no flag") };
-    assert_eq!((values.as_slice(), enabled.off.0), (&[Some(true), Some(false)][..], 1));
+    assert!(texts[2].as_ref().is_some_and(|prompt| prompt.template));
+    let Slot::Flag { flag: enabled, values: switches } = &route.enabled else { panic!("no flag") };
+    assert_eq!((switches.as_slice(), enabled.off.0), (&[Some(true), Some(false)][..], 1));
     assert_eq!(config.admin.tokens[0].role, Role::Operator);
     assert_eq!(config.clients[0].attributes.len(), 1);
     assert_eq!(config.models[2].also, ["claude-sonnet-4-6-*"]);
@@ -240,4 +240,13 @@ fn what_is_not_built_yet_is_refused_by_name() {
         &providers("dialect = \"gemini\""),
         &[r#"3:11: provider "o": dialect: "gemini" is not built yet in this version: take it out"#],
     );
+}
+
+#[test]
+fn line_ends_of_either_kind_are_the_same() {
+    let text = FULL.replace('\n', "\r\n");
+    parsed(&text).unwrap_or_else(|errors| panic!("{}", errors.pretty()));
+    let errors = parsed(&text.replace("drain  = \"30s\"", "drain  = 30")).unwrap_err();
+    let pretty = errors.pretty();
+    assert!(pretty.contains("4 | drain  = 30\n  |          ^^\n"), "{pretty}");
 }

@@ -112,7 +112,7 @@ fn absent_keys_mean_what_the_contract_says() {
         .map(|one| one.as_secs());
     assert_eq!(seconds, [10, 30, 75, 30]);
     let timeouts = config.providers[0].timeouts;
-    let seconds = [
+    let waits = [
         timeouts.connect,
         timeouts.first_byte_stream,
         timeouts.first_byte_whole,
@@ -120,7 +120,7 @@ fn absent_keys_mean_what_the_contract_says() {
         timeouts.total,
     ];
     assert_eq!(
-        seconds.map(|one| one.map(|one| one.as_secs())),
+        waits.map(|one| one.map(|one| one.as_secs())),
         [Some(3), Some(120), Some(600), Some(60), None]
     );
     let mock = config.models[0].mock.as_ref().unwrap();

@@ -191,7 +191,7 @@ fn unknown_and_too_many_codings_are_named() {
 
 #[test]
 fn a_bomb_stops_at_the_limit() {
-    let zeros = vec![0; 50_000_000];
+    let zeros = vec![0; 10_000_000];
     for (encoding, body) in
         [("gzip", gzip(&zeros)), ("deflate", zlib(&zeros)), ("gzip, gzip", gzip(&gzip(&zeros)))]
     {

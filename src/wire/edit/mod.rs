@@ -14,8 +14,8 @@ use smallvec::SmallVec;
 pub(super) use object::{ObjectEdit, Place, Splice, Splices, removal};
 
 use super::Endpoint;
-use super::json::{Kind, members};
-use super::request::{Members, RequestView};
+use super::json::{Kind, Span, members};
+use super::request::{MEMBERS_MAX, Members, RequestView};
 
 /// Changes to one body.
 #[derive(Debug)]
@@ -55,8 +55,8 @@ impl<'v> Edits<'v> {
             Some(Place::Original(options)) => match Kind::of(options.of(&self.body)) {
                 Kind::Null => self.top.set(&self.body, NAME, wanted),
                 Kind::Object if !self.view.wants_usage(&self.body) => {
+                    let Some(inner) = self.members_of(options) else { return };
                     self.within.retain(|splice| !splice.is_inside(options));
-                    let inner: Members = members(&self.body, options).collect();
                     let mut object = ObjectEdit::new(options.start.saturating_add(1), &inner);
                     object.set(&self.body, "include_usage", Bytes::from_static(b"true"));
                     object.splices(&mut self.within);
@@ -65,6 +65,12 @@ impl<'v> Edits<'v> {
             },
             Some(Place::Written(_)) => {}
         }
+    }
+
+    /// The members of an object inside the body; none where there are more than a request can need.
+    pub(super) fn members_of(&self, object: Span) -> Option<Members> {
+        let found: Members = members(&self.body, object).take(MEMBERS_MAX.saturating_add(1)).collect();
+        (found.len() <= MEMBERS_MAX).then_some(found)
     }
 
     /// Whether nothing was changed, so that the body goes out as it came.

@@ -259,6 +259,10 @@ fn prompts_that_have_no_place_are_refused() {
         refused(CHAT, r#"{"messages":{}}"#, PromptMode::Append),
         format!("{no_array} 12 (line 1, column 13)")
     );
+    let members = "\"x\":1,".repeat(1024);
+    let crowded = format!(r#"{{"messages":[{{{members}"role":"system"}}]}}"#);
+    let told = "an object has more fields than a request needs, at byte 13 (line 1, column 14)";
+    assert_eq!(refused(CHAT, &crowded, PromptMode::Replace), told);
     let no_text = "the field \"system\" is neither text nor an array, at byte 10 (line 1, column 11)";
     for mode in [PromptMode::Prepend, PromptMode::Append] {
         assert_eq!(refused(MESSAGES, r#"{"system":7}"#, mode), no_text);

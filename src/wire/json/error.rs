@@ -23,7 +23,7 @@ pub enum JsonFault {
     ControlCharacter,
     /// Arrays and objects inside each other, more than [`super::DEPTH_MAX`].
     TooDeep,
-    /// More members at the top than a request can need.
+    /// An object whose members have to be known has more of them than a request can need.
     TooManyMembers,
     /// Something follows the object.
     TrailingText,
@@ -62,7 +62,7 @@ impl fmt::Display for JsonError {
                 f.write_str("the body is not JSON: control character in a string")?
             }
             JsonFault::TooDeep => write!(f, "the body nests deeper than {} levels", super::DEPTH_MAX)?,
-            JsonFault::TooManyMembers => f.write_str("the body has too many top-level fields")?,
+            JsonFault::TooManyMembers => f.write_str("an object has more fields than a request needs")?,
             JsonFault::TrailingText => f.write_str("something follows the JSON object")?,
             JsonFault::Duplicate => {
                 write!(f, "the field \"{}\" stands there twice", self.field.as_deref().unwrap_or_default())?;

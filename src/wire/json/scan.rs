@@ -314,17 +314,20 @@ impl<'b> Scanner<'b> {
     /// so do we, because whoever reads the text decides what it means.
     #[inline]
     fn escape(&mut self) -> Result<(), Fault> {
-        let after = self.bytes.get(self.at..).unwrap_or_default();
-        match after {
-            [_, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.at += 2,
-            [_, b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => {
-                self.at += 6
+        match self.bytes.get(self.at + 1) {
+            Some(b'n' | b'"' | b'\\' | b'/' | b'b' | b'f' | b'r' | b't') => self.at += 2,
+            Some(b'u') => {
+                let digits = self.bytes.get(self.at + 2..self.at + 6).unwrap_or_default();
+                if digits.len() < 4 || !digits.iter().all(u8::is_ascii_hexdigit) {
+                    return self.fail(JsonFault::Escape);
+                }
+                self.at += 6;
             }
-            [_] => {
+            Some(_) => return self.fail(JsonFault::Escape),
+            None => {
                 self.at = self.bytes.len();
                 return self.fail(JsonFault::Truncated);
             }
-            _ => return self.fail(JsonFault::Escape),
         }
         Ok(())
     }
@@ -361,13 +364,14 @@ pub(super) fn special_bits(block: &[u8; BLOCK_LEN]) -> u64 {
 fn special_bits_of_word(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const LOW: u64 = ONES * 0x7f;
-    // Each sum leaves the top bit of a lane clear exactly where the seven bits below say what is looked for.
+    // Each sum leaves the top bit of a lane clear exactly where the seven bits below say what is looked for. With its
+    // second bit turned, a quote (0x22) becomes 0x20 and no other byte from 0x20 on falls below 0x21: one comparison
+    // finds it together with the control characters.
     let low = word & LOW;
-    let no_quote = (low ^ (ONES * b'"' as u64)) + LOW;
+    let no_quote_no_control = (low ^ (ONES * 0x02)) + ONES * (0x80 - 0x21);
     let no_backslash = (low ^ (ONES * b'\\' as u64)) + LOW;
-    let no_control = low + ONES * 0x60;
-    let plain = (no_quote & no_backslash & no_control) | word;
+    let plain = (no_quote_no_control & no_backslash) | word;
     let lanes = !plain & !LOW;
     // Gathers the top bits of the lanes, each shifted to a place of its own, into the highest byte.
-    (lanes >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
+    lanes.wrapping_mul(0x0002_0408_1020_4081) >> 56
 }

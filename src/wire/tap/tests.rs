@@ -51,6 +51,14 @@ fn facts() -> Facts {
     Facts::default()
 }
 
+/// They live across awaits in a task that may move between threads.
+#[test]
+fn they_can_move_between_threads() {
+    fn check<T: Send + 'static>() {}
+    check::<Tap>();
+    check::<crate::wire::UsageFilter>();
+}
+
 fn named(name: &str) -> Option<Box<str>> {
     Some(name.into())
 }
@@ -136,6 +144,14 @@ fn chat_ends() {
     chat(&refused, expected);
     let two = r#"{"choices":[{"index":0,"delta":{"content":"ab"},"finish_reason":"length"},{"index":1,"delta":{"content":"c"},"finish_reason":null}]}"#;
     chat(&[two], Facts { finish: Some(Finish::Length), content_started: true, output_chars: 3, ..facts() });
+}
+
+#[test]
+fn the_last_end_counts_though_chunks_look_alike() {
+    let stop = r#"{"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}"#;
+    let length = r#"{"choices":[{"delta":{},"finish_reason":"length"}]}"#;
+    let expected = Facts { finish: Some(Finish::Stop), content_started: true, output_chars: 2, ..facts() };
+    chat(&[stop, length, stop], expected);
 }
 
 #[test]
@@ -488,26 +504,28 @@ fn chat_event() -> impl Strategy<Value = String> {
 /// A chunk as providers write them, with what makes the short cut hard: the padding's name inside texts, escapes,
 /// members before and behind, several texts.
 fn lifelike_chunk() -> impl Strategy<Value = String> {
-    let text = prop_oneof![
+    let texts = prop_oneof![
         "[a-c]{0,3}",
         Just("\"obfuscation\":\"".to_owned()),
         Just("\\".to_owned()),
         Just("}]}".to_owned()),
         Just("é😀\u{2028}".to_owned()),
     ];
-    let member = prop_oneof![
+    let members = prop_oneof![
         6 => Just("content"),
         1 => Just("refusal"),
         1 => Just("reasoning"),
     ];
-    let finish = prop_oneof![8 => Just("null"), 1 => Just("\"stop\""), 1 => Just("\"length\"")];
-    let usage = prop_oneof![8 => Just(""), 2 => Just(r#","usage":null"#), 1 => Just(r#","usage":{"prompt_tokens":3,"completion_tokens":4}"#)];
-    let padding = prop_oneof![Just(""), Just("ab"), Just("}\\\""), Just("x")];
-    let more = prop_oneof![6 => Just(""), 1 => Just(r#",{"delta":{"content":"b"}}"#), 1 => Just(r#",{"delta":{"content":""}}"#)];
-    (text, member, finish, usage, padding, more).prop_map(|(text, member, finish, usage, padding, more)| {
+    let finishes = prop_oneof![8 => Just("null"), 1 => Just("\"stop\""), 1 => Just("\"length\"")];
+    let usages = prop_oneof![8 => Just(""), 2 => Just(r#","usage":null"#), 1 => Just(r#","usage":{"prompt_tokens":3,"completion_tokens":4}"#)];
+    let paddings = prop_oneof![Just(""), Just("ab"), Just("}\\\""), Just("x")];
+    let mores = prop_oneof![6 => Just(""), 1 => Just(r#",{"delta":{"content":"b"}}"#), 1 => Just(r#",{"delta":{"content":""}}"#)];
+    let parts = (texts, members, finishes, usages, paddings, mores, any::<bool>());
+    parts.prop_map(|(text, member, finish, usage, padding, more, padding_last)| {
         let quoted = serde_json::to_string(&text).expect("a string");
         let padded = if padding.is_empty() { String::new() } else { format!(r#","obfuscation":"{padding}""#) };
-        format!(r#"{{"id":"i","choices":[{{"delta":{{"{member}":{quoted}}},"finish_reason":{finish}}}{more}]{usage}{padded}}}"#)
+        let tail = if padding_last { format!("{usage}{padded}") } else { format!("{padded}{usage}") };
+        format!(r#"{{"id":"i","choices":[{{"delta":{{"{member}":{quoted}}},"finish_reason":{finish}}}{more}]{tail}}}"#)
     })
 }
 

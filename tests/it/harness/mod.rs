@@ -44,9 +44,14 @@ pub(crate) struct Dimmer {
 impl Dimmer {
     /// Starts `dimmer serve` with this routes.toml.
     pub(crate) fn start(toml: &str) -> Self {
+        Self::start_with(toml, &[])
+    }
+
+    /// The same, with more environment variables.
+    pub(crate) fn start_with(toml: &str, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("routes.toml"), toml).unwrap();
-        Self::start_in(folder, &[("TEST_KEY", TEST_KEY)])
+        Self::start_in(folder, environment)
     }
 
     /// Starts `dimmer serve` with the routes.toml of this folder, which goes with the gateway.
@@ -54,6 +59,7 @@ impl Dimmer {
         let mut child = Command::new(DIMMER)
             .args(["serve", "--config"])
             .arg(folder.path().join("routes.toml"))
+            .env("TEST_KEY", TEST_KEY)
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -210,6 +210,12 @@ pub(crate) fn length_and_chunks(api: Api) -> Upstream {
     answers(bytes)
 }
 
+/// A transfer coding that nobody offered to read.
+pub(crate) fn odd_coding(api: Api) -> Upstream {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: gzip\r\n\r\n";
+    Upstream::new(move |peer, _| peer.then(format!("{head}{}", api.whole()), After::Close))
+}
+
 /// No HTTP at all.
 pub(crate) fn speaks_garbage() -> Upstream {
     Upstream::new(|peer, _| peer.then("SSH-2.0-OpenSSH_9.2\r\n\r\n", After::Close))
