@@ -211,9 +211,7 @@ fn reload_on_change(loader: Arc<Loader>, store: Arc<Store>) {
     };
     tokio::spawn(async move {
         while said.recv().await.is_some() {
-            if let Some(snapshot) = loader.again(&store) {
-                watching.follow(&snapshot.config.watched);
-            }
+            watching.follow(&loader.again(&store));
         }
     });
 }

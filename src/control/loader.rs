@@ -66,8 +66,9 @@ impl Loader {
         Ok(snapshot)
     }
 
-    /// Loads again. A file that is wrong leaves the last good one serving, is counted, and said once.
-    pub fn again(&self, store: &Store) -> Option<Arc<Snapshot>> {
+    /// Loads again. A file that is wrong leaves the last good one serving, is counted, and said once. Gives the files whose
+    /// change matters from now on: also those whose change may mend what is wrong.
+    pub fn again(&self, store: &Store) -> Vec<PathBuf> {
         let before = store.load_full();
         match self.build(before.generation.saturating_add(1)) {
             Ok(snapshot) => {
@@ -76,7 +77,7 @@ impl Loader {
                 let snapshot = Arc::new(snapshot);
                 store.store(Arc::clone(&snapshot));
                 tracing::info!(generation = snapshot.generation, "the configuration was reloaded");
-                Some(snapshot)
+                snapshot.config.watched.clone()
             }
             Err(error) => {
                 self.series.config_loaded(Err(()));
@@ -84,7 +85,10 @@ impl Loader {
                     serving_generation = before.generation,
                     "the configuration is wrong; the last good one goes on serving: {error}"
                 );
-                None
+                match error {
+                    LoadError::File(errors) => errors.watched().to_vec(),
+                    LoadError::Build(_) | LoadError::Simulated(_) => before.config.watched.clone(),
+                }
             }
         }
     }

@@ -71,9 +71,12 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
     let limits = worker.gateway.snapshot().config.server.limits.clone();
     let patience =
         Patience { head: limits.header_timeout, idle: limits.idle_timeout, write_stall: limits.write_stall };
-    let Ok(Some(version)) = tokio::time::timeout(limits.header_timeout, protocol(&stream)).await else {
-        return;
+    let mut draining = worker.gateway.draining.clone();
+    let version = tokio::select! {
+        version = tokio::time::timeout(limits.header_timeout, protocol(&stream)) => version.ok().flatten(),
+        _ = draining.wait_for(|draining| *draining) => None,
     };
+    let Some(version) = version else { return };
     let state = Rc::new(ConnectionState::new(peer));
     let io = GuardedIo::new(stream, Rc::clone(&state), patience, version == Protocol::Http1);
     let ended = match version {

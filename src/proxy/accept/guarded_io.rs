@@ -16,6 +16,7 @@ use tokio::time::Sleep;
 
 use crate::clock;
 use crate::proxy::accept::connection::{ConnectionState, Patience};
+use crate::wire::{Dialect, ErrorCode, ErrorParts, error_body};
 
 /// A caller's socket.
 #[derive(Debug)]
@@ -31,10 +32,23 @@ pub(super) struct GuardedIo {
     stalled_since: Option<Instant>,
 }
 
-/// Said to a caller whose head did not come whole in time, when it speaks HTTP/1.
-const HEAD_TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/json\r\n\
-content-length: 164\r\n\r\n{\"error\":{\"message\":\"the head of the request did not come whole within server.limits.header_timeout\",\
-\"type\":\"timeout_error\",\"param\":null,\"code\":\"dimmer_header_timeout\"}}\n";
+/// Said to a caller that speaks HTTP/1 and whose head did not come whole in time. Its dialect is not known yet.
+fn head_too_slow() -> Vec<u8> {
+    let code = ErrorCode::HeaderTimeout;
+    let parts = ErrorParts {
+        status: code.status(),
+        code: code.as_str(),
+        message: "the request's head did not come whole in time (server.limits.header_timeout)",
+        param: None,
+        request_id: "",
+    };
+    let body = error_body(Dialect::OpenAi, &parts);
+    let head = format!(
+        "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.into_bytes(), body].concat()
+}
 
 impl GuardedIo {
     pub(super) fn new(
@@ -95,7 +109,7 @@ impl GuardedIo {
     fn too_slow(&mut self, cx: &mut Context<'_>) -> io::Error {
         if self.in_head(self.state.idle_since()).is_some() && self.stalled_since.is_none() {
             // Best effort: who sends a head byte by byte may not read either.
-            let _ = Pin::new(&mut self.inner).poll_write(cx, HEAD_TOO_SLOW);
+            let _ = Pin::new(&mut self.inner).poll_write(cx, &head_too_slow());
         }
         io::ErrorKind::TimedOut.into()
     }

@@ -104,7 +104,10 @@ pub fn decision(
 
 /// No flag applies: the route's provider gets the request as it is.
 pub(crate) fn pass_through(route: &RoutePlan, endpoint: Endpoint) -> Result<Decision, ProxyError> {
-    let provider = provider(route, endpoint)?;
+    let provider = match route.any_provider(endpoint.dialect()) {
+        Some(provider) => Arc::clone(provider),
+        None => provider(route, endpoint)?,
+    };
     let answerer = Answerer::PassThrough { provider };
     Ok(Decision { evaluated: SmallVec::new(), answerer, prompt: None, fallback: None })
 }

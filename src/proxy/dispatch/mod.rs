@@ -220,10 +220,14 @@ fn oddity(response: &Response<Incoming>) -> Option<&'static str> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Some("switched protocols without being asked to");
     }
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let coding = codings.next()?;
     // RFC 9112 section 6.3: it may be an attempt at response splitting, and is an error in any case.
-    let framed_twice =
-        headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH);
-    framed_twice.then_some("framed its answer both by length and by chunks")
+    if headers.contains_key(header::CONTENT_LENGTH) {
+        return Some("framed its answer both by length and by chunks");
+    }
+    let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
+    (!chunked).then_some("used a transfer coding that nobody asked for")
 }
 
 fn closed(name: &str) -> ProxyError {

@@ -26,7 +26,7 @@ pub(super) enum Credential {
 /// Where the request goes: the provider's prefix, then the path and query as they were sent.
 pub(super) fn target(uri: &Uri, identified: &Identified, provider: &ProviderPlan) -> Result<Uri, ProxyError> {
     let rest = uri.path().get(identified.place.rest.clone()).unwrap_or_default();
-    let prefix = provider.prefix(identified.place.endpoint.dialect());
+    let prefix = &provider.prefix;
     let mut text =
         String::with_capacity(prefix.len() + rest.len() + 1 + uri.query().map_or(0, |query| query.len() + 1));
     text.push_str(prefix);

@@ -4,7 +4,7 @@ mod head;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Version, header};
+use http::{HeaderValue, Request, Version, header};
 use hyper::body::Incoming;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -68,6 +68,10 @@ pub(crate) fn rewrite(
             }
             let (frames, hides) = splice(exchange, &held.bytes, &view)?;
             hide_usage = hides;
+            if hides {
+                // What has to be cut out of the answer again must come as it is.
+                headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            }
             headers.insert(header::CONTENT_LENGTH, frames.len.into());
             RequestBody::held(frames)
         }
