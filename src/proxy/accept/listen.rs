@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::proxy::accept::connection;
 use crate::proxy::worker::Worker;
@@ -34,12 +34,21 @@ pub async fn serve(worker: Rc<Worker>, listener: std::net::TcpListener) -> io::R
                     tokio::time::sleep(PAUSE_AFTER_ERROR).await;
                 }
             },
-            Some(_) = connections.join_next() => {}
+            Some(ended) = connections.join_next() => say_panic(ended),
             _ = sweep.tick() => worker.pool.borrow_mut().sweep(crate::clock::now()),
             _ = draining.wait_for(|draining| *draining) => break,
         }
     }
     drop(listener);
-    while connections.join_next().await.is_some() {}
+    while let Some(ended) = connections.join_next().await {
+        say_panic(ended);
+    }
     Ok(())
+}
+
+/// A defect of ours costs one connection; the worker goes on.
+fn say_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended.as_ref().map_err(ToString::to_string) {
+        tracing::error!(error, "a connection's task panicked; this is a defect of dimmer");
+    }
 }
