@@ -79,6 +79,13 @@ struct Parts {
     store: Arc<Store>,
     metrics: Arc<Metrics>,
     loader: Arc<Loader>,
+    changes: Option<Changes>,
+}
+
+/// Says that a file of the configuration has changed.
+struct Changes {
+    watch: config::Watch,
+    said: mpsc::Receiver<()>,
 }
 
 impl fmt::Debug for Parts {
@@ -93,7 +100,12 @@ pub fn start(path: &Path) -> Result<Started, StartError> {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let metrics = Arc::new(Metrics::new().map_err(StartError::Metrics)?);
     let loader = Arc::new(Loader::new(path, &metrics));
+    // Watched before it is loaded: a change in between is seen.
+    let changes = watch_files(path);
     let snapshot = Arc::new(loader.first().map_err(StartError::Load)?);
+    if let Some(changes) = &changes {
+        changes.watch.follow(&snapshot.config.watched);
+    }
     let data = listen(snapshot.config.server.listen, "server.listen")?;
     let admin = listen(snapshot.config.admin.listen, "admin.listen")?;
     let store = Arc::new(Store::new(Arc::clone(&snapshot)));
@@ -101,7 +113,7 @@ pub fn start(path: &Path) -> Result<Started, StartError> {
         data: data.local_addr()?,
         admin: admin.local_addr()?,
         snapshot,
-        parts: Parts { data, admin, store, metrics, loader },
+        parts: Parts { data, admin, store, metrics, loader, changes },
     })
 }
 
@@ -165,12 +177,14 @@ impl Started {
         let mut signals = Signals::new()?;
         let readiness = Arc::new(Readiness::default());
         readiness.set(true);
-        let Parts { data, admin, store, metrics, loader } = self.parts;
+        let Parts { data, admin, store, metrics, loader, changes } = self.parts;
         let admin_room =
             Arc::new(Admin { store: Arc::clone(&store), metrics, readiness: Arc::clone(&readiness) });
         let admin_listener = tokio::net::TcpListener::from_std(admin)?;
         tokio::spawn(admin_room.serve(admin_listener));
-        reload_on_change(Arc::clone(&loader), Arc::clone(&store));
+        if let Some(changes) = changes {
+            tokio::spawn(reload_on_change(changes, Arc::clone(&loader), Arc::clone(&store)));
+        }
         signals.stop(&loader, &store).await;
         // The workers hold the socket too: it closes, and refuses, when the last of them lets go.
         drop(data);
@@ -194,26 +208,26 @@ fn work(gateway: Arc<Gateway>, listener: TcpListener) {
     }
 }
 
-/// Reloads when a file changes. Where watching is not possible, SIGHUP still reloads.
-fn reload_on_change(loader: Arc<Loader>, store: Arc<Store>) {
-    let (say, mut said) = mpsc::channel(1);
-    let watched = &store.load().config.watched;
-    let watching = config::watch(loader.path(), watched, move || {
+/// Where watching is not possible, SIGHUP still reloads.
+fn watch_files(path: &Path) -> Option<Changes> {
+    let (say, said) = mpsc::channel(1);
+    let watching = config::watch(path, &[], move || {
         // A change that is already waiting to be looked at covers this one too.
         let _ = say.try_send(());
     });
-    let watching = match watching {
-        Ok(watching) => watching,
+    match watching {
+        Ok(watch) => Some(Changes { watch, said }),
         Err(error) => {
             tracing::error!(%error, "files are not watched; send SIGHUP to reload");
-            return;
+            None
         }
-    };
-    tokio::spawn(async move {
-        while said.recv().await.is_some() {
-            watching.follow(&loader.again(&store));
-        }
-    });
+    }
+}
+
+async fn reload_on_change(mut changes: Changes, loader: Arc<Loader>, store: Arc<Store>) {
+    while changes.said.recv().await.is_some() {
+        changes.watch.follow(&loader.again(&store));
+    }
 }
 
 /// What the process is told from outside.

@@ -54,11 +54,6 @@ impl Loader {
         }
     }
 
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The first load. What is wrong is the caller's to tell.
     pub fn first(&self) -> Result<Snapshot, LoadError> {
         let snapshot = self.build(1)?;

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
 use crate::clock;
 use crate::config::Limits;
@@ -128,7 +130,7 @@ async fn http_1(
     state: Rc<ConnectionState>,
     limits: &Limits,
 ) -> hyper::Result<()> {
-    let mut draining = worker.gateway.draining.clone();
+    let draining = worker.gateway.draining.clone();
     let service = service_fn(move |request| exchange(Rc::clone(&worker), Rc::clone(&state), request));
     let head = usize::try_from(limits.headers).unwrap_or(usize::MAX).saturating_add(HEAD_SLACK);
     let connection = http1::Builder::new()
@@ -137,12 +139,7 @@ async fn http_1(
         .max_buf_size(head.max(READ_BUFFER))
         .header_read_timeout(None)
         .serve_connection(io, service);
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        ended = &mut connection => return ended,
-        _ = draining.wait_for(|draining| *draining) => connection.as_mut().graceful_shutdown(),
-    }
-    connection.await
+    until_drained(std::pin::pin!(connection), draining, http1::Connection::graceful_shutdown).await
 }
 
 /// hyper's own read buffer grows up to here for large bodies; a smaller one costs more reads.
@@ -162,7 +159,7 @@ async fn http_2(
     state: Rc<ConnectionState>,
     limits: &Limits,
 ) -> hyper::Result<()> {
-    let mut draining = worker.gateway.draining.clone();
+    let draining = worker.gateway.draining.clone();
     let service = service_fn(move |request| exchange(Rc::clone(&worker), Rc::clone(&state), request));
     let head = u32::try_from(limits.headers).unwrap_or(u32::MAX).saturating_add(HEAD_SLACK as u32);
     let connection = http2::Builder::new(OnThisThread)
@@ -176,10 +173,18 @@ async fn http_2(
         .max_send_buf_size(SEND_BUFFER)
         .max_header_list_size(head)
         .serve_connection(io, service);
-    let mut connection = std::pin::pin!(connection);
+    until_drained(std::pin::pin!(connection), draining, http2::Connection::graceful_shutdown).await
+}
+
+/// Serves on; when draining begins, what is in flight is finished and nothing more is taken.
+async fn until_drained<C: Future<Output = hyper::Result<()>>>(
+    mut connection: Pin<&mut C>,
+    mut draining: watch::Receiver<bool>,
+    shut_down: impl FnOnce(Pin<&mut C>),
+) -> hyper::Result<()> {
     tokio::select! {
         ended = &mut connection => return ended,
-        _ = draining.wait_for(|draining| *draining) => connection.as_mut().graceful_shutdown(),
+        _ = draining.wait_for(|draining| *draining) => shut_down(connection.as_mut()),
     }
     connection.await
 }
