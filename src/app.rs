@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::config;
-use crate::control::{Admin, LoadError, Loader, Readiness};
+use crate::control::{Admin, Exposed, LoadError, Loader, Readiness};
 use crate::observe::{GatewaySeries, Metrics};
 use crate::proxy::{self, Gateway, Worker};
 use crate::snapshot::{Snapshot, Store};
@@ -109,6 +109,9 @@ pub fn start(path: &Path) -> Result<Started, StartError> {
     let data = listen(snapshot.config.server.listen, "server.listen")?;
     let admin = listen(snapshot.config.admin.listen, "admin.listen")?;
     let store = Arc::new(Store::new(Arc::clone(&snapshot)));
+    let beyond_loopback =
+        |listener: &TcpListener| listener.local_addr().is_ok_and(|at| !at.ip().is_loopback());
+    loader.bound(Exposed { data: beyond_loopback(&data), admin: beyond_loopback(&admin) });
     Ok(Started {
         data: data.local_addr()?,
         admin: admin.local_addr()?,
@@ -141,6 +144,8 @@ pub enum Ended {
     DrainTimedOut,
     /// A second signal said to end now.
     Forced,
+    /// A worker ended by itself: a defect, or the system refused it a runtime.
+    WorkerLost,
 }
 
 impl Started {
@@ -185,7 +190,10 @@ impl Started {
         if let Some(changes) = changes {
             tokio::spawn(reload_on_change(changes, Arc::clone(&loader), Arc::clone(&store)));
         }
-        signals.stop(&loader, &store).await;
+        if signals.stop(&loader, &store, &workers).await == Stop::WorkerLost {
+            readiness.set(false);
+            return Ok(Ended::WorkerLost);
+        }
         // The workers hold the socket too: it closes, and refuses, when the last of them lets go.
         drop(data);
         readiness.set(false);
@@ -247,11 +255,18 @@ impl Signals {
     }
 
     /// Waits for the first signal to stop; reloads on SIGHUP until then.
-    async fn stop(&mut self, loader: &Loader, store: &Store) {
+    async fn stop(&mut self, loader: &Loader, store: &Store, workers: &[JoinHandle<()>]) -> Stop {
+        let mut look = tokio::time::interval(LOOK_FOR_LOST_WORKERS);
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return Stop::Asked,
+                _ = self.interrupt.recv() => return Stop::Asked,
+                _ = look.tick() => {
+                    if workers.iter().any(JoinHandle::is_finished) {
+                        tracing::error!("a worker has ended by itself; the process ends, to be started anew");
+                        return Stop::WorkerLost;
+                    }
+                }
                 _ = self.reload.recv() => {
                     loader.again(store);
                 }
@@ -277,6 +292,16 @@ impl Signals {
         }
     }
 }
+
+/// Why serving stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    Asked,
+    WorkerLost,
+}
+
+/// A gateway without one of its workers serves part of its connections never: it is better started anew.
+const LOOK_FOR_LOST_WORKERS: Duration = Duration::from_secs(1);
 
 /// Threads do not wake a runtime when they end.
 const LOOK_AT_WORKERS: Duration = Duration::from_millis(10);

@@ -38,6 +38,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut impl Write) -> ExitCode {
     match started.serve() {
         Ok(Ended::Drained | Ended::DrainTimedOut) => ExitCode::SUCCESS,
         Ok(Ended::Forced) => ExitCode::from(FORCED),
+        Ok(Ended::WorkerLost) => ExitCode::FAILURE,
         Err(error) => complain(&error.to_string()),
     }
 }

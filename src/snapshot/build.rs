@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, header};
 
 use crate::config::{Config, Provider, ProviderKind, Route, Slot, Source, Target};
 use crate::flags::{Attribute, By, Condition};
-use crate::observe::{FlagSeries, Metrics, ProviderSeries, RouteSeries};
+use crate::observe::{FlagSeries, Metrics, ModelSeries, ProviderSeries, RouteSeries};
 use crate::snapshot::plan::Pattern;
 use crate::snapshot::{
     Endpoint, FlagPlan, ModelIndex, ModelPlan, PromptPlan, ProviderPlan, ReplyPlan, RoutePlan, SlotPlan,
@@ -64,6 +64,7 @@ impl Snapshot {
             by_name,
             by_alias,
             default_route,
+            unrouted: ModelSeries::new(metrics, "none", "none"),
             models: parts.models,
             clients: config
                 .clients

@@ -6,6 +6,8 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use hyper::rt::Executor;
@@ -19,7 +21,7 @@ use crate::clock;
 use crate::config::Limits;
 use crate::proxy::accept::guarded_io::GuardedIo;
 use crate::proxy::serve_exchange;
-use crate::proxy::worker::Worker;
+use crate::proxy::worker::{Gateway, Worker};
 
 /// What a connection and its requests know of each other. Written by the requests as they begin and end, read by the
 /// guard around the socket.
@@ -27,15 +29,29 @@ use crate::proxy::worker::Worker;
 pub(crate) struct ConnectionState {
     /// Who is on the other side.
     pub(crate) peer: SocketAddr,
+    /// HTTP/2: a caller that takes nothing does not block the socket.
+    multiplexed: bool,
     /// Requests being served on it.
     in_service: Cell<u32>,
     /// When the last one ended, or the connection began.
     idle_since: Cell<Instant>,
+    /// Answers of which a piece was handed over that has not been taken yet. Written by `relay`.
+    handed: Cell<u32>,
+    /// When an answer's piece was last taken.
+    taken_at: Cell<Instant>,
 }
 
 impl ConnectionState {
-    fn new(peer: SocketAddr) -> Self {
-        Self { peer, in_service: Cell::new(0), idle_since: Cell::new(clock::now()) }
+    fn new(peer: SocketAddr, multiplexed: bool) -> Self {
+        let now = Cell::new(clock::now());
+        Self {
+            peer,
+            multiplexed,
+            in_service: Cell::new(0),
+            idle_since: now.clone(),
+            handed: Cell::new(0),
+            taken_at: now,
+        }
     }
 
     /// A request's head has come.
@@ -47,6 +63,31 @@ impl ConnectionState {
     pub(crate) fn end(&self) {
         self.in_service.set(self.in_service.get().saturating_sub(1));
         self.idle_since.set(clock::now());
+    }
+
+    /// A piece of an answer was handed over.
+    pub(crate) fn hand(&self) {
+        if !self.multiplexed {
+            return;
+        }
+        if self.handed.get() == 0 {
+            self.taken_at.set(clock::now());
+        }
+        self.handed.set(self.handed.get().saturating_add(1));
+    }
+
+    /// It was taken, or its answer is over.
+    pub(crate) fn take(&self) {
+        if !self.multiplexed {
+            return;
+        }
+        self.handed.set(self.handed.get().saturating_sub(1));
+        self.taken_at.set(clock::now());
+    }
+
+    /// Since when no answer's piece is taken, though some lie ready.
+    pub(super) fn untaken_since(&self) -> Option<Instant> {
+        (self.handed.get() > 0).then(|| self.taken_at.get())
     }
 
     /// Whether no request is being served, and since when.
@@ -68,6 +109,7 @@ pub(super) struct Patience {
 
 /// Serves one connection to its end.
 pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+    let _open = Open::new(&worker);
     // Without it an answer's last small piece waits for the caller's delayed acknowledgement, 40 ms.
     let _ = stream.set_nodelay(true);
     let limits = worker.gateway.snapshot().config.server.limits.clone();
@@ -79,7 +121,7 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
         _ = draining.wait_for(|draining| *draining) => None,
     };
     let Some(version) = version else { return };
-    let state = Rc::new(ConnectionState::new(peer));
+    let state = Rc::new(ConnectionState::new(peer, version == Protocol::Http2));
     let io = GuardedIo::new(stream, Rc::clone(&state), patience, version == Protocol::Http1);
     let ended = match version {
         Protocol::Http1 => http_1(worker, io, state, &limits).await,
@@ -87,6 +129,22 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a caller's connection ended early");
+    }
+}
+
+/// Counts a connection as open for as long as it lives.
+struct Open(Arc<Gateway>);
+
+impl Open {
+    fn new(worker: &Worker) -> Self {
+        worker.gateway.connections.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(&worker.gateway))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

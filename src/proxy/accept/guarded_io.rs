@@ -3,6 +3,7 @@
 //! hyper has no limit on an idle or a stalled connection. One timer serves all three: it is armed for the earliest that
 //! could matter and, when it fires too early, armed again, so that a request costs no timer operation.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -11,6 +12,7 @@ use std::time::Instant;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
@@ -74,7 +76,11 @@ impl GuardedIo {
         let idle = self.state.idle_since();
         let head = self.in_head(idle).map(|since| since + self.patience.head);
         let idle = idle.map(|since| since + self.patience.idle);
-        let stall = self.stalled_since.map(|since| since + self.patience.write_stall);
+        // In HTTP/2 a caller stalls by granting no window: the socket itself is never blocked then.
+        let stall = self
+            .stalled_since
+            .or_else(|| self.state.untaken_since())
+            .map(|since| since + self.patience.write_stall);
         [head, idle, stall].into_iter().flatten().min()
     }
 
@@ -104,6 +110,17 @@ impl GuardedIo {
         if self.http_1 && idle_since.is_some() && self.in_head(idle_since).is_none() {
             self.head_since = Some(clock::now());
         }
+    }
+
+    /// Whether the caller has gone, also where hyper does not read because bytes lie unread: half an upload that nobody takes,
+    /// or a byte too many behind a request. Asked whenever the connection's task runs.
+    fn has_gone(&self, cx: &mut Context<'_>) -> bool {
+        let stream = self.inner.inner();
+        if stream.poll_read_ready(cx).is_pending() {
+            return false;
+        }
+        let ready = std::pin::pin!(stream.ready(Interest::READABLE));
+        matches!(ready.poll(cx), Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
     fn too_slow(&mut self, cx: &mut Context<'_>) -> io::Error {
@@ -166,6 +183,9 @@ impl Write for GuardedIo {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.http_1 && self.state.idle_since().is_none() && self.has_gone(cx) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
         let result = Pin::new(&mut self.inner).poll_flush(cx);
         self.wrote(cx, result)
     }

@@ -8,7 +8,7 @@ mod path;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use body::{Held, Reservation, Streamed, Upload, hold};
+pub(crate) use body::{Held, Reservation, Streamed, Upload, discard, hold};
 pub(crate) use client::{Caller, CallerKey};
 pub(crate) use context::Gathered;
 pub(crate) use path::Place;

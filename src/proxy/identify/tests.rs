@@ -56,4 +56,10 @@ fn what_cannot_be_meant_is_refused_with_the_remedy() {
     check("/v1/../admin", 0, ErrorCode::BadRequest, "`..`");
     check("/v1/files/%2e%2E/x", 0, ErrorCode::BadRequest, "`..`");
     check("/v1/./x", 0, ErrorCode::BadRequest, "`..`");
+    check("/v1/..%2f..%2fadmin", 0, ErrorCode::BadRequest, "`..`");
+    check("/v1/%252e%252e/admin", 0, ErrorCode::BadRequest, "`..`");
+    check("/v1/a\\..\\b", 0, ErrorCode::BadRequest, "`..`");
+    check("/v1/chat/%63ompletions", 0, ErrorCode::BadRequest, "another one");
+    check("/v1//chat/completions", 0, ErrorCode::BadRequest, "another one");
+    check("//v1/messages", 0, ErrorCode::BadRequest, "another one");
 }
