@@ -1,1 +1,549 @@
-//! x
+//! What flags decide, how it is told, what of the request it changes, and what is counted of it.
+
+mod counted;
+
+use std::process::Command;
+
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+use crate::harness::{Answer, Connection, DIMMER, Dimmer, Metrics, listeners, request, wait_until};
+use crate::upstreams::{After, Api, Upstream, json};
+
+const JSON: &str = "content-type: application/json\r\n";
+
+/// A gateway with one provider of each dialect; `more` may use `chat` and `messages`.
+struct World {
+    dimmer: Dimmer,
+    chat: Upstream,
+    messages: Upstream,
+    config: String,
+}
+
+impl World {
+    fn start(more: &str) -> Self {
+        Self::start_with("", more)
+    }
+
+    fn start_with(server: &str, more: &str) -> Self {
+        let (chat, messages) = (answers_as_asked(Api::Chat), answers_as_asked(Api::Messages));
+        let provider = |name: &str, api: Api, upstream: &Upstream| {
+            let base_url = api.base_url(upstream.address);
+            format!("[providers.{name}]\ndialect = \"{}\"\nbase_url = \"{base_url}\"\n", api.dialect())
+        };
+        let config = listeners(server)
+            + &provider("chat", Api::Chat, &chat)
+            + &provider("messages", Api::Messages, &messages)
+            + more;
+        Self { dimmer: Dimmer::start(&config), chat, messages, config }
+    }
+
+    fn upstream(&self, api: Api) -> &Upstream {
+        match api {
+            Api::Chat => &self.chat,
+            Api::Messages => &self.messages,
+        }
+    }
+
+    fn post(&self, target: &str, headers: &str, body: &str) -> Answer {
+        request(self.dimmer.data, "POST", target, &format!("{JSON}{headers}"), body.as_bytes())
+    }
+
+    /// A plain request.
+    fn ask(&self, api: Api, route: &str, headers: &str) -> Answer {
+        self.post(&format!("{route}{}", api.path()), headers, &api.ask(false))
+    }
+
+    /// `x-dimmer-flags` of a plain chat request.
+    fn flags(&self, route: &str, headers: &str) -> String {
+        let answer = self.ask(Api::Chat, route, headers);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.header("x-dimmer-flags").unwrap_or("-").to_owned()
+    }
+
+    /// Waits until a series has this value, and says what it had instead.
+    fn wait_metric(&self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let near = |metrics: &Metrics| (metrics.metric(name, labels) - value).abs() < 1e-12;
+        wait_until(&format!("{name}{labels:?} is {value}"), || near(&self.dimmer.metrics()));
+    }
+}
+
+/// Answers well, or as the model's name says: with a status, or with a refusal.
+fn answers_as_asked(api: Api) -> Upstream {
+    Upstream::new(move |peer, request| {
+        let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let answer = match body["model"].as_str().unwrap_or("") {
+            "m-400" => json("400 Bad Request", api.error()),
+            "m-404" => json("404 Not Found", api.error()),
+            "m-429" => json("429 Too Many Requests", api.error()),
+            "m-500" => json("500 Internal Server Error", api.error()),
+            "m-refuses" => json("200 OK", refusal(api)),
+            "m-without-usage" => json("200 OK", api.whole().replace("\"usage\"", "\"unused\"")),
+            _ => json("200 OK", api.whole()),
+        };
+        peer.then(answer, After::KeepAlive)
+    })
+}
+
+fn refusal(api: Api) -> String {
+    match api {
+        Api::Chat => {
+            api.whole().replace("\"content\":\"Hello there\"", "\"content\":null,\"refusal\":\"No.\"")
+        }
+        Api::Messages => api.whole().replace("end_turn", "refusal"),
+    }
+}
+
+const ATTRIBUTES: &str = r#"
+[context.attributes]
+tier = { from = "header:x-user-tier", order = ["free", "pro"] }
+internal = { from = "header:x-user-internal", type = "bool" }
+"#;
+
+const FLAGS: &str = r#"
+[models.m-a]
+provider = "chat"
+[models.m-b]
+provider = "chat"
+[models.m-c]
+provider = "chat"
+[prompts.concise]
+text = "Be concise."
+[prompts.senior]
+text = "Be senior."
+[prompts.mentor]
+text = "Be a mentor."
+[flags.on]
+owner = "o"
+permanent = true
+default = true
+[flags.which]
+owner = "o"
+permanent = true
+default = "m-a"
+[[flags.which.rules]]
+name = "inside"
+when = { internal = true }
+serve = "m-b"
+[[flags.which.rules]]
+name = "canary"
+percent = 30
+serve = "m-c"
+[flags.voice]
+owner = "o"
+permanent = true
+default = "as_sent"
+[[flags.voice.rules]]
+name = "abc"
+when = { tier = "pro" }
+split = { concise = 34, senior = 33, mentor = 33 }
+percent = 50
+[routes.r]
+path = "/r"
+enabled.flag = "on"
+model.flag = "which"
+system_prompt.flag = "voice"
+[routes.bare]
+path = "/bare"
+"#;
+
+/// As docs/bucketing.md says it.
+fn bucket(key: &str, salt: &str) -> u64 {
+    let hash = xxh3_64_with_seed(key.as_bytes(), xxh3_64(salt.as_bytes()));
+    ((u128::from(hash) * 1_000_000) >> 64) as u64
+}
+
+fn which(user: &str) -> &'static str {
+    if bucket(user, "which") < 300_000 { "m-c;SPLIT" } else { "m-a;DEFAULT" }
+}
+
+/// Half of each slot.
+fn voice(user: &str) -> &'static str {
+    match bucket(user, "voice") {
+        0..170_000 => "concise;SPLIT",
+        340_000..505_000 => "senior;SPLIT",
+        670_000..835_000 => "mentor;SPLIT",
+        _ => "as_sent;DEFAULT",
+    }
+}
+
+#[test]
+fn the_answer_says_what_was_decided_and_why() {
+    let world = World::start(&format!("{ATTRIBUTES}{FLAGS}"));
+    let (inside, outside) = ("user-0", "user-42");
+    let split = (0..).map(|n| format!("u{n}")).find(|user| bucket(user, "which") < 300_000).unwrap();
+    assert_eq!((which(inside), which(outside)), ("m-a;DEFAULT", "m-a;DEFAULT"));
+    for (headers, expected) in [
+        (
+            format!("x-user-id: {outside}\r\n"),
+            "on=true;STATIC, which=m-a;DEFAULT, voice=as_sent;DEFAULT".to_owned(),
+        ),
+        (
+            format!("x-user-id: {split}\r\n"),
+            "on=true;STATIC, which=m-c;SPLIT, voice=as_sent;DEFAULT".to_owned(),
+        ),
+        (
+            format!("x-user-id: {split}\r\nx-user-internal: true\r\n"),
+            "on=true;STATIC, which=m-b;TARGETING_MATCH, voice=as_sent;DEFAULT".to_owned(),
+        ),
+        (
+            format!("x-user-id: {outside}\r\nx-user-tier: pro\r\n"),
+            format!("on=true;STATIC, which=m-a;DEFAULT, voice={}", voice(outside)),
+        ),
+        // Without a key a percentage takes nobody, and a rule without one is not concerned.
+        (String::new(), "on=true;STATIC, which=m-a;ERROR, voice=as_sent;DEFAULT".to_owned()),
+        ("x-user-id:\r\n".to_owned(), "on=true;STATIC, which=m-a;ERROR, voice=as_sent;DEFAULT".to_owned()),
+        (
+            "x-user-tier: pro\r\n".to_owned(),
+            "on=true;STATIC, which=m-a;ERROR, voice=as_sent;ERROR".to_owned(),
+        ),
+        (
+            "x-user-internal: true\r\n".to_owned(),
+            "on=true;STATIC, which=m-b;TARGETING_MATCH, voice=as_sent;DEFAULT".to_owned(),
+        ),
+    ] {
+        assert_eq!(world.flags("/r", &headers), expected, "{headers:?}");
+    }
+    assert_eq!(world.flags("/bare", "x-user-id: a\r\n"), "-");
+    let other = request(world.dimmer.data, "GET", "/r/v1/models", "x-user-id: a\r\n", b"");
+    assert_eq!((other.status, other.header("x-dimmer-flags")), (200, None), "no flag is evaluated");
+}
+
+#[test]
+fn everybody_gets_what_the_published_formula_says_on_every_replica() {
+    let more = format!("{ATTRIBUTES}{FLAGS}");
+    let replicas = [World::start(&more), World::start(&more)];
+    let users: Vec<String> = (0..150).map(|n| format!("someone-{n}@example.com")).collect();
+    for user in &users {
+        let expected = format!("on=true;STATIC, which={}, voice={}", which(user), voice(user));
+        for world in &replicas {
+            assert_eq!(
+                world.flags("/r", &format!("x-user-id: {user}\r\nx-user-tier: pro\r\n")),
+                expected,
+                "{user}"
+            );
+        }
+    }
+    let kinds: std::collections::BTreeSet<_> = users.iter().map(|user| (which(user), voice(user))).collect();
+    assert_eq!(kinds.len(), 8, "the users are of every kind");
+    for user in users.iter().take(12) {
+        let output = Command::new(DIMMER)
+            .args(["explain", "--json", "--route", "r", "--user", user, "--attr", "tier=pro", "--config"])
+            .arg(replicas[0].dimmer.config_path())
+            .output()
+            .unwrap();
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let flags = said["flags"].as_array().unwrap().iter().map(|flag| {
+            let text = |name: &str| flag[name].as_str().unwrap().to_owned();
+            format!("{}={};{}", text("flag"), text("variant"), text("reason"))
+        });
+        let expected = format!("on=true;STATIC, which={}, voice={}", which(user), voice(user));
+        assert_eq!(flags.collect::<Vec<_>>().join(", "), expected, "{user}");
+        assert_eq!(said["model"], which(user).split(';').next().unwrap(), "{user}");
+        for (flag, place) in [("which", 1), ("voice", 2)] {
+            let found = &said["flags"][place]["bucket"];
+            assert!(found.is_null() || *found == bucket(user, flag), "{user}: {said}");
+        }
+    }
+}
+
+#[test]
+fn raising_a_percentage_only_adds_users_from_the_next_request_on() {
+    let world = World::start(&format!("{ATTRIBUTES}{FLAGS}"));
+    let users: Vec<String> = (0..200).map(|n| format!("u-{n}")).collect();
+    let mut connection = Connection::open(world.dimmer.data);
+    let mut served = |user: &str| {
+        let headers = format!("{JSON}x-user-id: {user}\r\n");
+        connection.send_request("POST", "/r/v1/chat/completions", &headers, Api::Chat.ask(false).as_bytes());
+        let answer = connection.answer("POST");
+        answer.header("x-dimmer-model").unwrap().to_owned()
+    };
+    let mut before: Vec<bool> = Vec::new();
+    for percent in ["30", "30.0001", "60", "100", "0"] {
+        if percent != "30" {
+            world
+                .dimmer
+                .reload_and_wait(&world.config.replace("percent = 30", &format!("percent = {percent}")));
+        }
+        let limit = (percent.parse::<f64>().unwrap() * 10_000.0).round() as u64;
+        let now: Vec<bool> = users.iter().map(|user| served(user) == "m-c").collect();
+        for (user, is_in) in users.iter().zip(&now) {
+            assert_eq!(*is_in, bucket(user, "which") < limit, "{user} at {percent} %");
+        }
+        if percent != "0" {
+            assert!(before.iter().zip(&now).all(|(was, is)| !was || *is), "nobody leaves at {percent} %");
+        }
+        before = now;
+    }
+}
+
+/// What a request becomes at the provider, byte for byte.
+fn check_rewrite(world: &World, route: &str, api: Api, sent: &str, expected: &str) {
+    let answer = world.post(&format!("{route}{}", api.path()), "x-user-id: ada\r\n", sent);
+    assert_eq!(answer.status, 200, "{route} {sent}: {}", answer.text());
+    let found = world.upstream(api).last();
+    assert_eq!(String::from_utf8_lossy(&found.body), expected, "{route} {sent}");
+    assert_eq!(found.values("content-length"), [expected.len().to_string()], "{route}");
+}
+
+#[test]
+fn a_system_prompt_changes_only_its_own_bytes() {
+    let modes = ["replace", "prepend", "append", "if_absent"];
+    let routes = modes.iter().map(|mode| {
+        format!(
+            "[routes.{mode}]\npath = \"/{mode}\"\nsystem_prompt.flag = \"prompt\"\nsystem_prompt.mode = \"{mode}\"\n"
+        )
+    });
+    let config = "[prompts.new]\ntext = \"New \\\"one\\\".\\nZażółć\"\n\
+                  [flags.prompt]\nowner = \"o\"\npermanent = true\ndefault = \"new\"\n";
+    let world = World::start(&(config.to_owned() + &routes.collect::<String>()));
+    let new = r#"New \"one\".\nZażółć"#;
+    let chat = |system: &str| {
+        format!(
+            r#"{{ "x" : 1.50e+3, "messages":[{system} {{"role":"user" ,"content":"H\u0069"}}],"model":"m","y":[]}}"#
+        )
+    };
+    let messages = |system: &str| {
+        format!(
+            r#"{{ "x" : 1.50e+3,{system} "max_tokens":9,"messages":[{{"role":"user" ,"content":"H\u0069"}}],"model":"m"}}"#
+        )
+    };
+    let own = r#"{"role":"system","content":"O\u006cd","name":"n"},"#;
+    for (mode, expected) in [
+        ("replace", format!(r#"{{"role":"system","content":"{new}","name":"n"}},"#)),
+        ("prepend", format!(r#"{{"role":"system","content":"{new}"}},{own}"#)),
+        ("append", format!(r#"{own}{{"role":"system","content":"{new}"}},"#)),
+        ("if_absent", own.to_owned()),
+    ] {
+        let route = format!("/{mode}");
+        check_rewrite(&world, &route, Api::Chat, &chat(own), &chat(&expected));
+        let absent = format!(r#"{{"role":"system","content":"{new}"}},"#);
+        check_rewrite(&world, &route, Api::Chat, &chat(""), &chat(&absent));
+    }
+    let own = r#""system" : "O\u006cd","#;
+    for (mode, expected) in [
+        ("replace", format!(r#""system" : "{new}","#)),
+        ("prepend", format!(r#""system" : "{new}\n\nO\u006cd","#)),
+        ("append", format!(r#""system" : "O\u006cd\n\n{new}","#)),
+        ("if_absent", own.to_owned()),
+    ] {
+        check_rewrite(&world, &format!("/{mode}"), Api::Messages, &messages(own), &messages(&expected));
+        let absent = messages("").replacen('{', &format!(r#"{{"system":"{new}","#), 1);
+        check_rewrite(&world, &format!("/{mode}"), Api::Messages, &messages(""), &absent);
+    }
+    let own = r#""system":[{"type":"text","text":"Old","cache_control":{"type":"ephemeral"}}],"#;
+    for (mode, expected) in [
+        (
+            "replace",
+            format!(r#""system":[{{"type":"text","text":"{new}","cache_control":{{"type":"ephemeral"}}}}],"#),
+        ),
+        ("prepend", own.replace('[', &format!(r#"[{{"type":"text","text":"{new}"}},"#))),
+        ("append", own.replace(']', &format!(r#",{{"type":"text","text":"{new}"}}]"#))),
+        ("if_absent", own.to_owned()),
+    ] {
+        check_rewrite(&world, &format!("/{mode}"), Api::Messages, &messages(own), &messages(&expected));
+    }
+}
+
+#[test]
+fn a_prompt_is_a_template_over_the_context() {
+    let config = r#"
+[context.attributes]
+plan = { from = "header:x-plan" }
+beta = { from = "header:x-beta", type = "bool" }
+[prompts.told]
+text = "You speak to {{ targeting_key }} ({{ plan or 'nobody knows' }}){% if beta %}, who tries {{ request.model }}{% endif %} on {{ route }}."
+[prompts.broken]
+text = "{% if plan %}{{ plan.a.b }}{% endif %}"
+[routes.r]
+path = "/r"
+system_prompt = "told"
+[routes.broken]
+path = "/broken"
+system_prompt = "broken"
+"#;
+    let world = World::start(config);
+    let prompt = |route: &str, headers: &str| {
+        assert_eq!(world.ask(Api::Chat, route, headers).status, 200);
+        let body: serde_json::Value = serde_json::from_slice(&world.chat.last().body).unwrap();
+        body["messages"][0]["content"].as_str().unwrap().to_owned()
+    };
+    for (headers, expected) in [
+        ("x-user-id: ada\r\n", "You speak to ada (nobody knows) on r."),
+        ("x-user-id: ada\r\nx-beta: true\r\n", "You speak to ada (nobody knows), who tries m-1 on r."),
+        ("x-user-id: a<b>&c\r\nx-plan: \"q\" \\ '\r\n", "You speak to a<b>&c (\"q\" \\ ') on r."),
+        ("x-user-id: {{ route }}\r\n", "You speak to {{ route }} (nobody knows) on r."),
+        ("x-user-id: Zoë\r\n", "You speak to Zoë (nobody knows) on r."),
+    ] {
+        assert_eq!(prompt("/r", headers), expected, "{headers:?}");
+    }
+    assert_eq!(prompt("/broken", "x-plan: p\r\n"), "Be brief.", "the app's own stays");
+    world.wait_metric("dimmer_prompt_render_errors_total", &[("prompt", "broken")], 1.0);
+}
+
+const FIT: &str = r#"
+[models.plain]
+provider = "chat"
+[models.strict]
+provider = "chat"
+upstream_model = "vendor/strict-1"
+also = ["strict-*"]
+fit = { drop = ["temperature", "top_p"], rename = { max_tokens = "max_completion_tokens" }, set = { effort = "low" }, cap_max_tokens = 100 }
+[flags.which]
+owner = "o"
+permanent = true
+default = "strict"
+[routes.r]
+path = "/r"
+model.flag = "which"
+[routes.free]
+path = "/free"
+"#;
+
+#[test]
+fn a_request_made_for_another_model_is_made_to_fit() {
+    let world = World::start(FIT);
+    let cases = [
+        (
+            r#"{"model":"plain","temperature": 0.70,"max_tokens":1e4, "messages":[], "top_p":1}"#,
+            r#"{"effort":"low","model":"vendor/strict-1","max_completion_tokens":100, "messages":[]}"#,
+            Some("temperature, top_p"),
+        ),
+        (
+            r#"{"model":"plain","max_tokens":50,"max_completion_tokens":60,"messages":[],"effort":"high"}"#,
+            r#"{"model":"vendor/strict-1","max_completion_tokens":60,"messages":[],"effort":"low"}"#,
+            Some("max_tokens"),
+        ),
+        (
+            r#"{"model":"plain","max_tokens":50,"messages":[]}"#,
+            r#"{"effort":"low","model":"vendor/strict-1","max_completion_tokens":50,"messages":[]}"#,
+            None,
+        ),
+        // A request that was made for this model fits already.
+        (
+            r#"{"model":"strict","temperature":1,"max_tokens":500,"messages":[]}"#,
+            r#"{"model":"vendor/strict-1","temperature":1,"max_tokens":500,"messages":[]}"#,
+            None,
+        ),
+    ];
+    for (sent, expected, dropped) in cases {
+        let answer = world.post("/r/v1/chat/completions", "", sent);
+        let found = world.chat.last();
+        assert_eq!(String::from_utf8_lossy(&found.body), expected);
+        assert_eq!(answer.header("x-dimmer-dropped"), dropped, "{sent}");
+        assert_eq!(answer.header("x-dimmer-model"), Some("strict"), "{sent}");
+    }
+    for field in ["temperature", "top_p", "max_tokens"] {
+        world.wait_metric("dimmer_dropped_parameters_total", &[("field", field)], 1.0);
+    }
+}
+
+#[test]
+fn a_models_other_names_stay_as_they_were_sent() {
+    let world = World::start(FIT);
+    for (asked, sent, label) in [
+        ("strict", "vendor/strict-1", Some("strict")),
+        ("strict-2026-01-01", "strict-2026-01-01", Some("strict")),
+        ("strict-", "strict-", Some("strict")),
+        ("plain", "plain", Some("plain")),
+        ("unknown", "unknown", None),
+        ("a-strict-1", "a-strict-1", None),
+    ] {
+        let body = |model: &str| format!(r#"{{"temperature":1, "model": "{model}","messages":[]}}"#);
+        let answer = world.post("/free/v1/chat/completions", "", &body(asked));
+        assert_eq!(String::from_utf8_lossy(&world.chat.last().body), body(sent), "{asked}");
+        assert_eq!(answer.header("x-dimmer-model"), label, "{asked}");
+        assert_eq!(answer.header("x-dimmer-dropped"), None, "{asked}");
+    }
+}
+
+const SWITCH: &str = r#"
+[replies.sorry]
+text = "Resting."
+[flags.on]
+owner = "o"
+permanent = true
+default = true
+[[flags.on.rules]]
+name = "off-for-some"
+when = { targeting_key = "ada" }
+serve = false
+[routes.r]
+path = "/r"
+enabled.flag = "on"
+fallback = ["sorry"]
+[routes.hard]
+path = "/hard"
+enabled.flag = "on"
+[routes.off]
+path = "/off"
+enabled = false
+"#;
+
+#[test]
+fn what_is_not_enabled_calls_no_model() {
+    let world = World::start(SWITCH);
+    let ada = "x-user-id: ada\r\n";
+    for api in Api::BOTH {
+        assert_eq!(world.ask(api, "/r", "x-user-id: bob\r\n").text(), api.whole());
+        let before = world.upstream(api).requests().len();
+        let answer = world.ask(api, "/r", ada);
+        assert_eq!(answer.status, 200);
+        assert!(answer.text().contains("Resting."), "{}", answer.text());
+        let header = |name| answer.header(name);
+        assert_eq!(header("x-dimmer-flags"), Some("on=false;TARGETING_MATCH"));
+        assert_eq!((header("x-dimmer-model"), header("x-dimmer-fallback")), (Some("sorry"), Some("killed")));
+        for (route, headers) in [("/hard", ada), ("/off", "")] {
+            let answer = world.ask(api, route, headers);
+            assert_eq!(
+                (answer.status, answer.code().as_deref()),
+                (503, Some("dimmer_kill_switch")),
+                "{route}"
+            );
+            assert_eq!(answer.header("x-should-retry"), Some("false"), "{route}");
+        }
+        assert_eq!(world.upstream(api).requests().len(), before, "{api:?}");
+    }
+    for (method, target, status) in [
+        ("GET", "/off/v1/models", 200),
+        ("HEAD", "/off/v1/models", 200),
+        ("DELETE", "/off/v1/files/f", 200),
+        ("GET", "/r/v1/models", 200),
+        ("POST", "/off/v1/embeddings", 503),
+        ("POST", "/off/v1/files", 503),
+        ("PUT", "/off/v1/things/1", 503),
+        ("POST", "/hard/v1/embeddings", 503),
+        // A text is no embedding.
+        ("POST", "/r/v1/embeddings", 503),
+    ] {
+        let before = world.chat.requests().len();
+        let answer = request(world.dimmer.data, method, target, ada, b"");
+        assert_eq!(answer.status, status, "{method} {target}: {}", answer.text());
+        assert_eq!(world.chat.requests().len() > before, status == 200, "{method} {target}");
+    }
+}
+
+#[test]
+fn an_answer_has_as_many_headers_as_the_operator_wants() {
+    let (ada, bob) = ("x-user-id: ada\r\n", "x-user-id: bob\r\n");
+    for server in ["", "answer_headers = \"all\"", "answer_headers = \"id\"", "answer_headers = \"none\""] {
+        let world = World::start_with(server, &format!("{SWITCH}[models.m-1]\nprovider = \"chat\"\n"));
+        for (route, headers, all) in [
+            ("/r", bob, "flags model request-id route"),
+            ("/r", ada, "fallback flags model request-id route"),
+            ("/hard", ada, "flags request-id route"),
+            ("/off", "", "request-id route"),
+            ("/nowhere", "", "request-id"),
+        ] {
+            let answer = world.ask(Api::Chat, route, headers);
+            let names = answer.headers.iter().filter_map(|(name, _)| name.strip_prefix("x-dimmer-"));
+            let mut found: Vec<&str> = names.collect();
+            found.sort_unstable();
+            let expected = match server.split('"').nth(1) {
+                Some("id") => "request-id",
+                Some("none") => "",
+                _ => all,
+            };
+            assert_eq!(found.join(" "), expected, "{server:?} {route} {headers:?}");
+        }
+    }
+}
