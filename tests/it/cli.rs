@@ -117,7 +117,7 @@ fn check_takes_a_good_file() {
     assert_eq!((&json["ok"], &json["errors"]), (&true.into(), &Value::Array(Vec::new())));
     check(GOOD, &["check", "--strict"], 0, &["ok"]);
     let own = root().join("routes.toml");
-    assert_eq!(run(&root(), &["check", "--strict"]).code, Some(0));
+    assert_eq!(run(root(), &["check", "--strict"]).code, Some(0));
     check("", &["check", own.to_str().unwrap()], 0, &["ok"]);
 }
 
@@ -381,7 +381,7 @@ impl Running {
     /// The first line that holds this, and all before it; it must come.
     fn until(&mut self, part: &str) -> Vec<String> {
         let mut seen = Vec::new();
-        while let Some(line) = self.lines.next() {
+        for line in self.lines.by_ref() {
             seen.push(line.unwrap());
             if seen.last().unwrap().contains(part) {
                 return seen;
