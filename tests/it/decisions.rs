@@ -1,6 +1,7 @@
 //! What flags decide, how it is told, what of the request it changes, and what is counted of it.
 
 mod counted;
+mod reloaded;
 
 use std::process::Command;
 
@@ -25,6 +26,10 @@ impl World {
     }
 
     fn start_with(server: &str, more: &str) -> Self {
+        Self::start_with_keys(server, more, &[])
+    }
+
+    fn start_with_keys(server: &str, more: &str, keys: &[(&str, &str)]) -> Self {
         let (chat, messages) = (answers_as_asked(Api::Chat), answers_as_asked(Api::Messages));
         let provider = |name: &str, api: Api, upstream: &Upstream| {
             let base_url = api.base_url(upstream.address);
@@ -34,7 +39,7 @@ impl World {
             + &provider("chat", Api::Chat, &chat)
             + &provider("messages", Api::Messages, &messages)
             + more;
-        Self { dimmer: Dimmer::start(&config), chat, messages, config }
+        Self { dimmer: Dimmer::start_with(&config, keys), chat, messages, config }
     }
 
     fn upstream(&self, api: Api) -> &Upstream {
@@ -77,6 +82,7 @@ fn answers_as_asked(api: Api) -> Upstream {
             "m-429" => json("429 Too Many Requests", api.error()),
             "m-500" => json("500 Internal Server Error", api.error()),
             "m-refuses" => json("200 OK", refusal(api)),
+            "m-cached" => json("200 OK", with_cache(api)),
             "m-without-usage" => json("200 OK", api.whole().replace("\"usage\"", "\"unused\"")),
             _ => json("200 OK", api.whole()),
         };
@@ -90,6 +96,19 @@ fn refusal(api: Api) -> String {
             api.whole().replace("\"content\":\"Hello there\"", "\"content\":null,\"refusal\":\"No.\"")
         }
         Api::Messages => api.whole().replace("end_turn", "refusal"),
+    }
+}
+
+/// The provider had four tokens in its cache.
+fn with_cache(api: Api) -> String {
+    match api {
+        Api::Chat => api.whole().replace(
+            "\"total_tokens\":11",
+            "\"total_tokens\":11,\"prompt_tokens_details\":{\"cached_tokens\":4}",
+        ),
+        Api::Messages => {
+            api.whole().replace("\"output_tokens\"", "\"cache_read_input_tokens\":4,\"output_tokens\"")
+        }
     }
 }
 
@@ -274,6 +293,77 @@ fn raising_a_percentage_only_adds_users_from_the_next_request_on() {
         }
         before = now;
     }
+}
+
+const BY: &str = r#"
+[clients.one]
+key = "${ONE}"
+trusted = true
+[clients.two]
+key = "${TWO}"
+trusted = true
+[context.attributes]
+team = { from = "header:x-team" }
+seats = { from = "header:x-seats", type = "number" }
+[models.m-a]
+provider = "chat"
+[models.m-b]
+provider = "chat"
+"#;
+
+/// A route `/NAME` for each key that a percentage can be cut by, with one half on each side.
+fn by_routes() -> String {
+    let keys = ["client", "conversation", "team", "seats", "request"];
+    let route = |by: &str| {
+        format!(
+            "[flags.{by}]\nowner = \"o\"\npermanent = true\ndefault = \"m-a\"\nby = \"{by}\"\n\
+             [[flags.{by}.rules]]\nname = \"half\"\npercent = 50\nserve = \"m-b\"\n\
+             [routes.{by}]\npath = \"/{by}\"\nmodel.flag = \"{by}\"\n"
+        )
+    };
+    keys.map(route).concat()
+}
+
+#[test]
+fn a_share_is_cut_by_the_key_that_the_flag_names() {
+    let world = World::start_with_keys(
+        "",
+        &format!("{BY}{}", by_routes()),
+        &[("ONE", "key-one"), ("TWO", "key-two")],
+    );
+    let half = |key: &str, flag: &str| {
+        let is_in = bucket(key, flag) < 500_000;
+        format!("{flag}={}", if is_in { "m-b;SPLIT" } else { "m-a;DEFAULT" })
+    };
+    let flags = |flag: &str, key: &str, headers: &str| {
+        world.flags(
+            &format!("/{flag}"),
+            &format!("authorization: Bearer {key}\r\nx-user-id: ada\r\n{headers}"),
+        )
+    };
+    for n in 0..20 {
+        assert_eq!(
+            flags("team", "key-one", &format!("x-team: team-{n}\r\n")),
+            half(&format!("team-{n}"), "team")
+        );
+        let session = format!("x-session-id: s-{n}\r\n");
+        assert_eq!(flags("conversation", "key-one", &session), half(&format!("s-{n}"), "conversation"));
+        // A number is the same number in every spelling.
+        for spelling in [format!("{n}"), format!("{n}.0"), format!("{n}e0"), format!("0{n}.00")] {
+            assert_eq!(
+                flags("seats", "key-one", &format!("x-seats: {spelling}\r\n")),
+                half(&n.to_string(), "seats")
+            );
+        }
+    }
+    for (key, client) in [("key-one", "one"), ("key-two", "two")] {
+        assert_eq!(flags("client", key, ""), half(client, "client"));
+    }
+    assert_eq!(flags("team", "key-one", ""), "team=m-a;ERROR");
+    let drawn: std::collections::BTreeSet<_> = (0..64).map(|_| flags("request", "key-one", "")).collect();
+    assert_eq!(drawn.len(), 2, "every request is drawn anew: {drawn:?}");
+    let kept: std::collections::BTreeSet<_> = (0..8).map(|_| flags("conversation", "key-one", "")).collect();
+    assert_eq!(kept.len(), 1, "the same conversation without a name: {kept:?}");
 }
 
 /// What a request becomes at the provider, byte for byte.

@@ -164,3 +164,75 @@ fn a_stream_is_counted_as_a_whole_answer_is() {
         });
     }
 }
+
+#[test]
+fn what_a_cache_had_is_counted_and_priced_by_itself() {
+    let world = World::start(
+        "[models.gpt]\nprovider = \"chat\"\nupstream_model = \"m-cached\"\n\
+         price = { input = 2.0, cached_input = 0.5, output = 8.0 }\n\
+         [models.claude]\nprovider = \"messages\"\nupstream_model = \"m-cached\"\n\
+         price = { input = 3.0, cached_input = 0.25, output = 15.0 }\n\
+         [models.uncached]\nprovider = \"chat\"\nupstream_model = \"m-cached\"\n\
+         price = { input = 2.0, output = 8.0 }\n[routes.r]\npath = \"/r\"\n",
+    );
+    for (api, model) in [(Api::Chat, "gpt"), (Api::Messages, "claude"), (Api::Chat, "uncached")] {
+        let body = api.ask(false).replace("m-1", model);
+        assert_eq!(world.post(&format!("/r{}", api.path()), "", &body).status, 200, "{model}");
+    }
+    // OpenAI's 9 hold the 4 of the cache, Anthropic's do not.
+    for (model, input, usd) in [
+        ("gpt", 5.0, (5.0 * 2.0 + 4.0 * 0.5 + 2.0 * 8.0) / 1e6),
+        ("claude", 9.0, (9.0 * 3.0 + 4.0 * 0.25 + 2.0 * 15.0) / 1e6),
+        ("uncached", 5.0, (9.0 * 2.0 + 2.0 * 8.0) / 1e6),
+    ] {
+        world.wait_metric("dimmer_cost_usd_total", &[("model", model)], usd);
+        world.wait_metric("dimmer_tokens_total", &[("model", model), ("kind", "input")], input);
+        world.wait_metric("dimmer_tokens_total", &[("model", model), ("kind", "cached_input")], 4.0);
+    }
+}
+
+const HALF: &str = r#"
+[flags.half]
+owner = "o"
+permanent = true
+default = false
+[[flags.half.rules]]
+name = "half"
+percent = 50
+serve = true
+[routes.r]
+path = "/r"
+enabled.flag = "half"
+"#;
+
+#[test]
+fn a_missing_key_is_counted_on_every_slot() {
+    let world = World::start(HALF);
+    let answer = world.ask(Api::Chat, "/r", "");
+    assert_eq!((answer.status, answer.header("x-dimmer-flags")), (503, Some("half=false;ERROR")));
+    let labels = [("flag", "half"), ("variant", "false"), ("reason", "ERROR")];
+    world.wait_metric("dimmer_flag_evaluations_total", &labels, 1.0);
+    let labels = [("route", "r"), ("flag", "half"), ("variant", "false"), ("outcome", "not_tried")];
+    world.wait_metric("dimmer_variant_requests_total", &labels, 1.0);
+    // By now the request has ended, and everything of it is counted.
+    let missing = world.dimmer.metrics().metric("dimmer_targeting_key_missing_total", &[("route", "r")]);
+    assert_eq!(missing as u32, 1);
+}
+
+/// A flag that sends callers to a model of the other API fails all of its users: nobody may have to guess why.
+#[test]
+fn a_variant_that_cannot_be_reached_is_told_and_counted() {
+    let world = World::start(
+        "[models.gpt]\nprovider = \"chat\"\n[models.claude]\nprovider = \"messages\"\n\
+         [flags.which]\nowner = \"o\"\npermanent = true\ndefault = \"gpt\"\n[[flags.which.rules]]\nname = \"ada\"\n\
+         when = { targeting_key = \"ada\" }\nserve = \"claude\"\n[routes.r]\npath = \"/r\"\nmodel.flag = \"which\"\n",
+    );
+    let answer = world.ask(Api::Chat, "/r", "x-user-id: ada\r\n");
+    assert_eq!((answer.status, answer.code().as_deref()), (400, Some("dimmer_cannot_translate")));
+    wait_until("the request has ended", || {
+        world.dimmer.metrics().metric("dimmer_requests_total", &[("route", "r")]) as u32 == 1
+    });
+    let labels = [("route", "r"), ("flag", "which"), ("variant", "claude")];
+    let counted = world.dimmer.metrics().metric("dimmer_variant_requests_total", &labels);
+    assert_eq!((answer.header("x-dimmer-flags"), counted as u32), (Some("which=claude;TARGETING_MATCH"), 1));
+}
