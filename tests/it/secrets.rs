@@ -342,6 +342,7 @@ fn no_secret_is_in_the_log_of_a_bad_reload() {
     let good = config(&chat, &messages);
     let loud = Loud::start(&good);
     let rejected = || loud.admin("/metrics").contains("dimmer_config_reloads_total{result=\"error\"} 1");
+    assert!(!rejected(), "it has begun well");
     let literal = good.replacen("file:provider.key", secret("the provider's key"), 1);
     let new = loud.folder.path().join("new.toml");
     std::fs::write(&new, format!("{literal}\n[routes.x]\npath = 5\n")).unwrap();
