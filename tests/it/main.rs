@@ -1,9 +1,15 @@
 //! Integration tests: one binary, one module per feature.
 
 #[cfg(test)]
+mod cli;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod context;
+#[cfg(test)]
 mod dashboards;
+#[cfg(test)]
+mod decisions;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
@@ -21,9 +27,15 @@ mod passthrough;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod replies;
+#[cfg(test)]
 mod review;
 #[cfg(test)]
+mod routing;
+#[cfg(test)]
 mod sdk;
+#[cfg(test)]
+mod secrets;
 #[cfg(test)]
 mod streaming;
 #[cfg(test)]
