@@ -11,10 +11,10 @@ use crate::cli::{ConfigFile, complain, environment};
 use crate::config::{AttributeKind, AttributeSpec, Client, load};
 use crate::flags::{AttributeValue, BUCKETS, Context, Evaluation, Flag, Reason, Rule, Serve, Value};
 use crate::observe::Metrics;
-use crate::proxy::{Answerer, Decision, decision};
-use crate::snapshot::{RoutePlan, Snapshot};
+use crate::proxy::{Answerer, Decision, ProxyError, decision};
+use crate::snapshot::{RoutePlan, Snapshot, TargetPlan};
 use crate::units::Percent;
-use crate::wire::Endpoint;
+use crate::wire::{Dialect, Endpoint, ErrorCode};
 
 /// `dimmer explain`'s own.
 #[derive(Debug, clap::Args)]
@@ -42,9 +42,9 @@ pub(super) struct Arguments {
     /// The model that the app asks for
     #[arg(long)]
     model: Option<String>,
-    /// The API that the app speaks: openai | anthropic
-    #[arg(long, default_value = "openai", value_parser = ["openai", "anthropic"])]
-    dialect: String,
+    /// The API that the app speaks; the one that the route's models speak unless given
+    #[arg(long, value_parser = ["openai", "anthropic"])]
+    dialect: Option<String>,
     /// The app asks for a stream
     #[arg(long)]
     stream: bool,
@@ -118,7 +118,12 @@ fn explain(arguments: &Arguments) -> Result<Explanation, String> {
             *slot = Some(value.as_value());
         }
     }
-    let endpoint = if arguments.dialect == "anthropic" { Endpoint::Messages } else { Endpoint::Chat };
+    let endpoint = match arguments.dialect.as_deref() {
+        Some("anthropic") => Endpoint::Messages,
+        Some(_) => Endpoint::Chat,
+        None if !speaks(route, Dialect::OpenAi) && speaks(route, Dialect::Anthropic) => Endpoint::Messages,
+        None => Endpoint::Chat,
+    };
     let context = Context {
         targeting_key: arguments.user.as_deref(),
         conversation: arguments.conversation.as_deref(),
@@ -134,6 +139,15 @@ fn explain(arguments: &Arguments) -> Result<Explanation, String> {
     };
     let decided = decision(&snapshot, route, endpoint, &context).map_err(|error| error.to_string())?;
     Ok(told(route, &decided, &context))
+}
+
+/// Whether everything that the route can serve takes requests in `dialect`.
+fn speaks(route: &RoutePlan, dialect: Dialect) -> bool {
+    let mut models = route.model_targets().filter_map(|target| match target {
+        TargetPlan::Model(plan) => Some(plan.provider.provider.kind),
+        TargetPlan::Reply(_) => None,
+    });
+    route.provider(dialect).is_some() && models.all(|kind| kind.speaks(dialect))
 }
 
 fn client<'s>(snapshot: &'s Snapshot, name: &str) -> Result<&'s Client, String> {
@@ -221,7 +235,10 @@ fn told(route: &RoutePlan, decision: &Decision, context: &Context<'_>) -> Explan
         };
         why.push(format!("the route `{}` is not enabled: {answers}", route.name));
     }
-    let refusal = decision.refusal.as_ref().map(ToString::to_string);
+    // Without a model the question is what the flags say, not what the app may ask for.
+    let asks =
+        |error: &ProxyError| error.code != ErrorCode::ModelNotAdmitted || context.request_model.is_some();
+    let refusal = decision.refusal.as_deref().filter(|error| asks(error)).map(ToString::to_string);
     why.extend(refusal.clone());
     Explanation {
         route: route.name.to_string(),

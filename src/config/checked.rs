@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::HeaderName;
 use ipnet::IpNet;
 
+use crate::config::Watched;
 use crate::flags::{AttributeValue, Flag, Order};
 use crate::names::{AttributeName, ClientName, ModelName, PromptName, ProviderName, ReplyName, RouteName};
 use crate::units::{PicoUsd, Secret};
@@ -40,7 +41,7 @@ pub struct Config {
     /// What is odd but not wrong, one line each, like errors.
     pub warnings: Vec<String>,
     /// Files besides the configuration itself whose change means a reload: prompts, `file:` secrets and lists.
-    pub watched: Vec<std::path::PathBuf>,
+    pub watched: Vec<Watched>,
 }
 
 /// `[server]`: a change of `listen` or `workers` needs a restart and is said; the rest is reloaded.

@@ -5,13 +5,14 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::path::PathBuf;
+
+use crate::config::Watched;
 
 /// What is wrong with one configuration file. Never empty.
 #[derive(Clone, Debug)]
 pub struct Errors {
     faults: Vec<Fault>,
-    watched: Vec<PathBuf>,
+    watched: Vec<Watched>,
 }
 
 /// One thing that is wrong.
@@ -61,7 +62,7 @@ impl Errors {
     }
 
     /// The same, and which files besides the configuration itself were read or should have been.
-    pub(crate) fn with_watched(self, watched: Vec<PathBuf>) -> Self {
+    pub(crate) fn with_watched(self, watched: Vec<Watched>) -> Self {
         Self { watched, ..self }
     }
 
@@ -71,7 +72,7 @@ impl Errors {
     }
 
     /// Files besides the configuration itself whose change may mend it: to be followed like `Config::watched`.
-    pub fn watched(&self) -> &[PathBuf] {
+    pub fn watched(&self) -> &[Watched] {
         &self.watched
     }
 

@@ -1,10 +1,11 @@
 //! A file, or a text, to a checked configuration: read, parse, shape, check. All errors of the stage that fails come at once.
 
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml::de::DeTable;
 
+use crate::config::Watched;
 use crate::config::check::check;
 use crate::config::errors::Position;
 use crate::config::files::read_text;
@@ -92,10 +93,11 @@ fn finish<'d>(loading: &'d Loading<'d>, tree: &'d DeTable<'d>, file: &str) -> Re
     Ok(config)
 }
 
-fn unique(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
-    paths.sort();
-    paths.dedup();
-    paths
+/// Each file once, as it was when it was read first.
+fn unique(mut files: Vec<Watched>) -> Vec<Watched> {
+    files.sort_by(|one, other| one.path().cmp(other.path()));
+    files.dedup_by(|later, first| later.path() == first.path());
+    files
 }
 
 /// Where something is missing that belongs nowhere else.

@@ -32,4 +32,4 @@ pub use errors::{Errors, Fault, Position};
 pub use load::{load, parse};
 pub use reference::markdown;
 pub use schema::json_schema;
-pub use watch::{Watch, WatchError, spawn as watch};
+pub use watch::{Watch, WatchError, Watched, spawn as watch};

@@ -4,13 +4,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
+use crate::config::Watched;
 use crate::config::files::read_text;
 use crate::config::keys::Node;
 use crate::config::{Environment, quantity};
@@ -28,7 +29,7 @@ pub(crate) struct Loading<'d> {
     /// Warnings by their place.
     pub(crate) warnings: RefCell<Vec<(Span, String)>>,
     /// Files that were read, or should have been.
-    pub(crate) watched: RefCell<Vec<PathBuf>>,
+    pub(crate) watched: RefCell<Vec<Watched>>,
     /// The names that each table of named tables declares, collected when they are first asked for.
     pub(crate) names: RefCell<BTreeMap<&'static str, Rc<Vec<&'d str>>>>,
     /// The paths of the keys that the readers asked for.
@@ -77,7 +78,7 @@ impl Loading<'_> {
     /// Reads a text file named in the configuration and has it watched.
     pub(crate) fn read_file(&self, name: &str, bytes_max: u64) -> Result<String, String> {
         let path = self.base_dir.join(name);
-        self.watched.borrow_mut().push(path.clone());
+        self.watched.borrow_mut().push(Watched::now(&path));
         read_text(&path, bytes_max).map_err(|message| format!("the file {name:?} {message}"))
     }
 }

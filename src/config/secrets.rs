@@ -2,9 +2,10 @@
 //!
 //! Must never put a secret, or what may be one by mistake, into a message.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::config::Environment;
+use crate::config::Watched;
 use crate::config::files::read_text;
 use crate::units::Secret;
 
@@ -33,12 +34,12 @@ pub(crate) fn reference(text: &str) -> Result<Reference<'_>, String> {
         .to_owned())
 }
 
-/// Follows the reference. The path of a file is returned too, so that it can be watched, whether it can be read or not.
+/// Follows the reference. A file is returned too, so that it can be watched, whether it can be read or not.
 pub(crate) fn resolve(
     reference: &Reference<'_>,
     base_dir: &Path,
     env: &dyn Environment,
-) -> (Result<Secret, String>, Option<PathBuf>) {
+) -> (Result<Secret, String>, Option<Watched>) {
     match reference {
         Reference::Variable(name) => {
             let value = env.variable(name).filter(|value| !value.is_empty());
@@ -48,7 +49,8 @@ pub(crate) fn resolve(
         }
         Reference::File(name) => {
             let path = base_dir.join(name);
-            (read_file(&path, name).and_then(|value| usable(value, name)), Some(path))
+            let watched = Watched::now(&path);
+            (read_file(&path, name).and_then(|value| usable(value, name)), Some(watched))
         }
     }
 }

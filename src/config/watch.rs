@@ -35,7 +35,7 @@ struct Shared {
     /// The watch was dropped.
     stopped: AtomicBool,
     /// Files to follow from now on; the thread takes it.
-    follow: Mutex<Option<Vec<PathBuf>>>,
+    follow: Mutex<Option<Vec<Watched>>>,
     /// One pending wake-up is enough, however many events there are.
     wake: SyncSender<()>,
 }
@@ -48,7 +48,7 @@ pub struct WatchError(std::io::Error);
 /// or a file has gone or come. What is there when this returns is the state compared with: start it before loading.
 pub fn spawn(
     path: &Path,
-    watched: &[PathBuf],
+    watched: &[Watched],
     on_change: impl Fn() + Send + 'static,
 ) -> Result<Watch, WatchError> {
     let (wake, woken) = sync_channel(1);
@@ -70,7 +70,7 @@ pub fn spawn(
 
 impl Watch {
     /// Follows these files besides the configuration itself, and no others: `Config::watched` of each successful load.
-    pub fn follow(&self, watched: &[PathBuf]) {
+    pub fn follow(&self, watched: &[Watched]) {
         let mut follow = self.shared.follow.lock().unwrap_or_else(PoisonError::into_inner);
         *follow = Some(watched.to_vec());
         drop(follow);
@@ -122,6 +122,25 @@ struct Watching {
     woken: Receiver<()>,
 }
 
+/// A file of the configuration, and what it looked like before it was read: whatever happens to it from then on is seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watched {
+    path: PathBuf,
+    seen: Fingerprint,
+}
+
+impl Watched {
+    /// The file as it is now. To be called before it is read.
+    pub fn now(path: &Path) -> Self {
+        Self { path: path.to_owned(), seen: fingerprint(path) }
+    }
+
+    /// Which file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 /// What a file looks like from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Fingerprint {
@@ -145,10 +164,11 @@ impl Watching {
                 return;
             }
             let wanted = self.shared.follow.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let changed = self.look();
+            // Those that are new are compared with what was read of them.
             if let Some(wanted) = wanted {
                 self.follow(wanted);
             }
+            let changed = self.look();
             self.watch_directories();
             if changed {
                 on_change();
@@ -175,13 +195,16 @@ impl Watching {
     }
 
     /// Takes other files; those followed already keep what they looked like.
-    fn follow(&mut self, watched: Vec<PathBuf>) {
+    fn follow(&mut self, watched: Vec<Watched>) {
         let before: Vec<(PathBuf, Fingerprint)> =
             std::mem::take(&mut self.files).into_iter().zip(std::mem::take(&mut self.seen)).collect();
-        self.files = watched.into_iter().chain([self.path.clone()]).collect();
-        let known =
-            |file: &PathBuf| before.iter().find(|(path, _)| path == file).map(|(_, seen)| seen.clone());
-        self.seen = self.files.iter().map(|file| known(file).unwrap_or_else(|| fingerprint(file))).collect();
+        let of = |file: &PathBuf| {
+            let known = before.iter().find(|(path, _)| path == file).map(|(_, seen)| seen);
+            let read = watched.iter().find(|one| one.path == *file).map(|one| &one.seen);
+            known.or(read).cloned().unwrap_or_else(|| fingerprint(file))
+        };
+        self.files = watched.iter().map(|one| one.path.clone()).chain([self.path.clone()]).collect();
+        self.seen = self.files.iter().map(of).collect();
         self.watch_directories();
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::clock;
-use crate::config::{Config, Errors, ProcessEnvironment, ProviderKind, load};
+use crate::config::{Config, Errors, ProcessEnvironment, ProviderKind, Watched, load};
 use crate::flags::Lifetime;
 use crate::mock::{self, Mock};
 use crate::observe::{GatewaySeries, Loaded, Metrics};
@@ -88,7 +88,7 @@ impl Loader {
 
     /// Loads again. A file that is wrong leaves the last good one serving, is counted, and said once. Gives the files whose
     /// change matters from now on: also those whose change may mend what is wrong.
-    pub fn again(&self, store: &Store) -> Vec<PathBuf> {
+    pub fn again(&self, store: &Store) -> Vec<Watched> {
         let before = store.load_full();
         match self.build(before.generation.saturating_add(1)) {
             Ok(snapshot) => {

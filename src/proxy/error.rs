@@ -10,7 +10,7 @@ use crate::wire::{ErrorCode, JsonError};
 #[derive(Debug)]
 pub struct ProxyError {
     /// The stable code; it gives the status.
-    pub(crate) code: ErrorCode,
+    pub code: ErrorCode,
     /// Whose fault it is.
     pub(crate) source: Source,
     /// Where on the way it happened.

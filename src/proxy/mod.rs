@@ -34,6 +34,8 @@ use exchange::Exchange;
 use identify::{Gathered, Identified};
 use rewrite::Payload;
 
+use crate::wire::ErrorCode;
+
 /// The whole life of a request. What the caller gets is made of the provider's answer, a reply or an error; what is known
 /// of the exchange goes with it, and is counted when it has been sent or dropped.
 pub(crate) async fn serve_exchange(
@@ -46,7 +48,8 @@ pub(crate) async fn serve_exchange(
     let waits = parts.headers.contains_key(header::EXPECT);
     let mut body = Some(body);
     let answer = stages(&mut exchange, parts, &mut body).await;
-    if let Some(rest) = body.filter(|_| !waits) {
+    let given_up = answer.as_ref().is_err_and(|error| error.code == ErrorCode::BodyTimeout);
+    if let Some(rest) = body.filter(|_| !waits && !given_up) {
         identify::discard(rest).await;
     }
     match answer {

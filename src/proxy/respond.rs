@@ -141,6 +141,9 @@ pub(crate) fn reply(mut exchange: Exchange, payload: &Payload) -> Response<Answe
     let candidates = candidates(&exchange);
     let fitting = candidates.iter().find(|plan| fits(&exchange, &asked, &plan.reply.content));
     let Some(plan) = fitting else {
+        if let Some(decision) = &mut exchange.decision {
+            decision.answerer = Answerer::Reply(None);
+        }
         let what = if exchange.decision.as_ref().is_some_and(|decision| decision.enabled) {
             "this feature answers with a reply that does not fit the request"
         } else {

@@ -134,9 +134,13 @@ pub struct RoutePlan {
 }
 
 impl RoutePlan {
-    /// Who serves what is no generation: the provider that speaks `dialect`, else the route's only one.
-    pub fn any_provider(&self, dialect: Dialect) -> Option<&Arc<ProviderPlan>> {
-        self.provider(dialect).or(self.openai.as_ref()).or(self.anthropic.as_ref())
+    /// Who serves what is no generation. OpenAI's dialect is only guessed there, of paths that both APIs have: a route that has
+    /// no provider of it sends them to the one that it has.
+    pub fn other_provider(&self, dialect: Dialect) -> Option<&Arc<ProviderPlan>> {
+        match dialect {
+            Dialect::OpenAi => self.openai.as_ref().or(self.anthropic.as_ref()),
+            Dialect::Anthropic => self.anthropic.as_ref(),
+        }
     }
 
     /// Who serves what `[models]` does not know, in `dialect`.

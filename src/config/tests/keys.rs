@@ -102,7 +102,7 @@ fn the_file_of_the_repository_loads_without_warnings() {
     let config = load(&path, &env()).unwrap_or_else(|errors| panic!("{}", errors.pretty()));
     assert_eq!(config.warnings, Vec::<String>::new());
     assert_eq!(config.routes.len(), 2);
-    assert!(config.watched.iter().any(|file| file.ends_with("prompts/mentor.md")));
+    assert!(config.watched.iter().any(|file| file.path().ends_with("prompts/mentor.md")));
 }
 
 /// The two lines beside each simulated provider, put in its place, make a file that loads.

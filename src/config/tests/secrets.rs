@@ -15,7 +15,10 @@ fn references_are_followed() {
     let text = format!("{BASE}{PROVIDER}api_key = \"file:key\"\n");
     let from_file = parse(&text, "f", directory.path(), &env()).unwrap();
     assert_eq!(from_file.providers[1].api_key.as_ref().unwrap().reveal(), "sk-from-file");
-    assert_eq!(from_file.watched, [directory.path().join("key")]);
+    assert_eq!(
+        from_file.watched.iter().map(|file| file.path()).collect::<Vec<_>>(),
+        [directory.path().join("key")]
+    );
 }
 
 #[test]

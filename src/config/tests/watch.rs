@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use crate::config::{Watch, watch};
+use crate::config::{Watch, Watched, watch};
 
 /// Longer than any debounce and poll; a change that is not seen by then is lost.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Watched {
+struct Scene {
     directory: tempfile::TempDir,
     changes: Receiver<String>,
     watch: Watch,
 }
 
-impl Watched {
+impl Scene {
     fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -35,7 +35,7 @@ impl Watched {
 }
 
 /// Watches `routes.toml`; each change sends what the file reads then.
-fn watched(prepare: impl FnOnce(&Path)) -> Watched {
+fn watched(prepare: impl FnOnce(&Path)) -> Scene {
     let directory = tempfile::tempdir().unwrap();
     prepare(directory.path());
     let (said, changes) = channel();
@@ -45,7 +45,7 @@ fn watched(prepare: impl FnOnce(&Path)) -> Watched {
         let _test_over = said.send(std::fs::read_to_string(&read).unwrap_or_else(|_| "absent".to_owned()));
     })
     .unwrap();
-    Watched { directory, changes, watch }
+    Scene { directory, changes, watch }
 }
 
 fn plain(directory: &Path) {
@@ -142,7 +142,7 @@ fn followed_files_count_until_they_are_followed_no_more() {
     let far = tempfile::tempdir().unwrap();
     let prompt = far.path().join("prompt.md");
     std::fs::write(&prompt, "x").unwrap();
-    watched.watch.follow(std::slice::from_ref(&prompt));
+    watched.watch.follow(&[Watched::now(&prompt)]);
     // Following is taken up by the thread at its next turn, which this change brings about.
     std::fs::write(watched.path("routes.toml"), "two").unwrap();
     watched.reads("two");

@@ -39,6 +39,8 @@ pub(crate) struct ConnectionState {
     handed: Cell<u32>,
     /// When an answer's piece was last taken.
     taken_at: Cell<Instant>,
+    /// When the exchange on an HTTP/1 connection has to be over, also while the caller takes nothing. Written by `relay`.
+    cut_at: Cell<Option<Instant>>,
 }
 
 impl ConnectionState {
@@ -51,6 +53,7 @@ impl ConnectionState {
             idle_since: now.clone(),
             handed: Cell::new(0),
             taken_at: now,
+            cut_at: Cell::new(None),
         }
     }
 
@@ -59,8 +62,21 @@ impl ConnectionState {
         self.in_service.set(self.in_service.get().saturating_add(1));
     }
 
+    /// The exchange has to be over by then.
+    pub(crate) fn cut_at(&self, deadline: Option<Instant>) {
+        if !self.multiplexed {
+            self.cut_at.set(deadline);
+        }
+    }
+
+    /// When the exchange has to be over.
+    pub(super) fn cut(&self) -> Option<Instant> {
+        self.cut_at.get()
+    }
+
     /// A request is over.
     pub(crate) fn end(&self) {
+        self.cut_at.set(None);
         self.in_service.set(self.in_service.get().saturating_sub(1));
         self.idle_since.set(clock::now());
     }

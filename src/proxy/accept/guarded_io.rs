@@ -8,7 +8,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
@@ -33,6 +33,9 @@ pub(super) struct GuardedIo {
     /// Since when the caller takes nothing.
     stalled_since: Option<Instant>,
 }
+
+/// What the relay has to say at the end of an exchange's time goes first.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Said to a caller that speaks HTTP/1 and whose head did not come whole in time. Its dialect is not known yet.
 fn head_too_slow() -> Vec<u8> {
@@ -81,7 +84,9 @@ impl GuardedIo {
             .stalled_since
             .or_else(|| self.state.untaken_since())
             .map(|since| since + self.patience.write_stall);
-        [head, idle, stall].into_iter().flatten().min()
+        // The relay ends its answer itself when it is asked for more; a caller that takes nothing never asks.
+        let cut = self.state.cut().map(|deadline| deadline + LAST_WORDS);
+        [head, idle, stall, cut].into_iter().flatten().min()
     }
 
     /// Makes sure that the timer fires no later than the deadline; says whether the deadline has passed.

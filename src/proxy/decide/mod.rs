@@ -75,12 +75,28 @@ pub fn decision(
     context: &Context<'_>,
 ) -> Result<Decision, ProxyError> {
     let mut evaluated = SmallVec::new();
-    let enabled = choose(&route.enabled, context, &mut evaluated).copied().unwrap_or(true);
+    let decided = decide(snapshot, route, endpoint, context, &mut evaluated)?;
+    let key_missing = Some(EvaluationError::TargetingKeyMissing);
+    if evaluated.iter().any(|one: &Evaluated| one.evaluation.error == key_missing) {
+        route.series.targeting_key_missing();
+    }
+    Ok(Decision { evaluated, ..decided })
+}
+
+/// The decision without what was evaluated, which is kept also when it is an error that ends it.
+fn decide(
+    snapshot: &Snapshot,
+    route: &RoutePlan,
+    endpoint: Endpoint,
+    context: &Context<'_>,
+    evaluated: &mut SmallVec<[Evaluated; 3]>,
+) -> Result<Decision, ProxyError> {
+    let enabled = choose(&route.enabled, context, evaluated).copied().unwrap_or(true);
     if !enabled {
         let reply = route.fallback.first().cloned();
         let fallback = reply.is_some().then_some("killed");
         return Ok(Decision {
-            evaluated,
+            evaluated: SmallVec::new(),
             answerer: Answerer::Reply(reply),
             prompt: None,
             enabled: false,
@@ -89,14 +105,14 @@ pub fn decision(
         });
     }
     if !endpoint.generation() {
-        return Ok(Decision { evaluated, ..pass_through(route, endpoint)? });
+        return pass_through(route, endpoint);
     }
-    let answerer = match choose(&route.model, context, &mut evaluated) {
+    let answerer = match choose(&route.model, context, evaluated) {
         Some(TargetPlan::Model(plan)) => Ok(Answerer::Model { plan: Arc::clone(plan), as_sent: false }),
         Some(TargetPlan::Reply(plan)) => Ok(Answerer::Reply(Some(Arc::clone(plan)))),
         None => as_sent(snapshot, route, endpoint, context),
     };
-    let prompt = choose(&route.system_prompt, context, &mut evaluated).and_then(|prompt| {
+    let prompt = choose(&route.system_prompt, context, evaluated).and_then(|prompt| {
         match prompt.json_text(context, &snapshot.attribute_names) {
             Ok(text) => Some((text, route.prompt_mode)),
             Err(crate::snapshot::NotRendered) => {
@@ -105,12 +121,6 @@ pub fn decision(
             }
         }
     });
-    if evaluated
-        .iter()
-        .any(|one: &Evaluated| one.evaluation.error == Some(EvaluationError::TargetingKeyMissing))
-    {
-        route.series.targeting_key_missing();
-    }
     let (answerer, refusal) = match answerer {
         Ok(answerer) => {
             let refusal = cannot_speak(&answerer, endpoint);
@@ -119,7 +129,7 @@ pub fn decision(
         Err(refusal) => (Answerer::Nobody, Some(refusal)),
     };
     Ok(Decision {
-        evaluated,
+        evaluated: SmallVec::new(),
         answerer,
         prompt,
         enabled: true,
@@ -130,7 +140,7 @@ pub fn decision(
 
 /// No flag applies: the route's provider gets the request as it is.
 pub(crate) fn pass_through(route: &RoutePlan, endpoint: Endpoint) -> Result<Decision, ProxyError> {
-    let provider = match route.any_provider(endpoint.dialect()) {
+    let provider = match route.other_provider(endpoint.dialect()) {
         Some(provider) => Arc::clone(provider),
         None => provider(route, endpoint)?,
     };

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body::{Body, Frame, SizeHint};
+use smallvec::SmallVec;
 use tokio::time::Sleep;
 
 use crate::clock;
@@ -134,10 +135,12 @@ pub(crate) async fn discard<B: Body<Data = Bytes> + Unpin>(mut body: B) {
 }
 
 fn decoded(bytes: Bytes, headers: &HeaderMap, limits: &Limits) -> Result<Held, ProxyError> {
-    let Some(encoding) = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok()) else {
+    let lines = headers.get_all(header::CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let encoding = lines.collect::<SmallVec<[&str; 2]>>().join(", ");
+    if encoding.is_empty() {
         return Ok(Held { bytes, decoded: false });
-    };
-    match decode_body(encoding, &bytes, limits.body) {
+    }
+    match decode_body(&encoding, &bytes, limits.body) {
         Ok(bytes) => Ok(Held { bytes: bytes.into(), decoded: true }),
         Err(error @ CodingError::TooLarge) => {
             Err(too_large(limits.body, "server.limits.body, which holds for the decoded body").detail(error))

@@ -52,7 +52,11 @@ pub(crate) fn head(exchange: &mut Exchange, parts: &Parts) -> Result<Identified,
     let route = by_header.or(by_path).or(snapshot.default_route.as_ref());
     match route {
         Some(route) if !route_in_body => take(exchange, &caller, Arc::clone(route))?,
-        None if !route_in_body => return Err(path::no_route(&snapshot, parts.uri.path())),
+        None if !route_in_body => {
+            // Behind an unknown prefix the end of the path still tells the dialect.
+            exchange.endpoint = path::guess(parts);
+            return Err(path::no_route(&snapshot, parts.uri.path()));
+        }
         _ => {}
     }
     Ok(Identified { caller, place, route_in_body })

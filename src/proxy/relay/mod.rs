@@ -92,13 +92,15 @@ pub(crate) fn relay(mut exchange: Exchange, answered: Answered, hide_usage: bool
         None => tap,
     };
     respond::answer_headers(&exchange, &mut head.headers);
+    let timeouts = exchange.provider.as_ref().map(|plan| plan.timeouts);
     exchange.answered = true;
+    let total = timeouts.and_then(|timeouts| timeouts.total).map(|total| exchange.started + total);
+    exchange.connection.cut_at(total);
     if let Some(route) = &exchange.route {
         let overhead =
             clock::now().saturating_duration_since(exchange.started).saturating_sub(exchange.waited);
         route.series.overhead.observe(overhead.as_secs_f64());
     }
-    let timeouts = exchange.provider.as_ref().map(|plan| plan.timeouts);
     let relay = Relay {
         body,
         upstream: Some(upstream),
@@ -112,7 +114,7 @@ pub(crate) fn relay(mut exchange: Exchange, answered: Answered, hide_usage: bool
         ends_with_connection,
         status: head.status.as_u16(),
         idle: timeouts.and_then(|timeouts| timeouts.idle),
-        total: timeouts.and_then(|timeouts| timeouts.total).map(|total| exchange.started + total),
+        total,
         timer: None,
         waiting_since: None,
         exchange,
@@ -368,7 +370,12 @@ impl Drop for Relay {
         }
         if self.is_over() {
             self.end();
-        } else if !self.tap.facts().blind {
+            return;
+        }
+        if self.total.is_some_and(|total| clock::now() >= total) {
+            self.exchange.outcome = Some(Outcome::Timeout);
+        }
+        if !self.tap.facts().blind {
             // The caller went away; what the provider has told until then is billed.
             self.exchange.facts = Some(self.tap.facts().clone());
         }

@@ -47,6 +47,7 @@ pub(super) fn target(uri: &Uri, identified: &Identified, provider: &ProviderPlan
 pub(super) fn credentials(
     exchange: &Exchange,
     identified: &Identified,
+    headers: &HeaderMap,
     provider: &ProviderPlan,
 ) -> Credential {
     let chosen = match exchange.decision.as_ref().map(|decision| &decision.answerer) {
@@ -54,7 +55,9 @@ pub(super) fn credentials(
         Some(Answerer::Unknown { .. } | Answerer::PassThrough { .. }) => false,
         Some(Answerer::Reply(_) | Answerer::Nobody) | None => true,
     };
-    let callers = provider.provider.forward_client_key && identified.caller.key == CallerKey::Providers;
+    let has_one = CREDENTIALS.iter().take(KEYS).any(|name| headers.contains_key(name));
+    let callers =
+        provider.provider.forward_client_key && identified.caller.key == CallerKey::Providers && has_one;
     match &provider.credential {
         _ if callers && !chosen => Credential::Callers,
         Some(_) => Credential::Ours,
@@ -62,7 +65,10 @@ pub(super) fn credentials(
     }
 }
 
-/// Never sent on unless the caller's own credential is: SPEC of what a credential is, and what routes by it.
+/// The first of them are keys.
+const KEYS: usize = 3;
+
+/// Never sent on, unless the caller's own credential is.
 const CREDENTIALS: [HeaderName; 6] = [
     header::AUTHORIZATION,
     HeaderName::from_static("x-api-key"),

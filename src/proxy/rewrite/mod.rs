@@ -56,7 +56,7 @@ pub(crate) fn rewrite(
     };
     let target = head::target(&parts.uri, identified, &provider)?;
     let read = matches!(payload, Payload::Read(..));
-    let sent = head::credentials(exchange, identified, &provider);
+    let sent = head::credentials(exchange, identified, &parts.headers, &provider);
     let mut headers = head::headers(exchange, parts.headers, &provider, sent, read);
     let mut hide_usage = false;
     let mut upload = None;
