@@ -85,7 +85,8 @@ fn dialect(rest: &str, headers: &HeaderMap) -> Dialect {
 
 /// A provider that normalises paths would leave the prefix that the configuration gives it.
 fn has_dot_segment(path: &str) -> bool {
-    path.split('/').any(|segment| {
+    // Only what begins as a dot can be one: the others are not copied.
+    path.split('/').filter(|segment| segment.starts_with(['.', '%'])).any(|segment| {
         let decoded = segment.replace("%2e", ".").replace("%2E", ".");
         decoded == "." || decoded == ".."
     })
