@@ -63,7 +63,7 @@ pub(super) fn credentials(
 }
 
 /// Never sent on unless the caller's own credential is: SPEC of what a credential is, and what routes by it.
-const CREDENTIALS: [HeaderName; 6] = [
+static CREDENTIALS: [HeaderName; 6] = [
     header::AUTHORIZATION,
     HeaderName::from_static("x-api-key"),
     HeaderName::from_static("api-key"),
