@@ -33,6 +33,10 @@ fn main() -> Outcome<()> {
     match words.as_slice() {
         ["provider"] => provider::run(),
         ["bare", provider] => bare::run(provider.parse()?),
+        ["config", name, provider] => {
+            print(&target::config(name, provider.parse()?)?);
+            Ok(())
+        }
         ["load", target, scenario, millis] => {
             let scenario = SCENARIOS.get(scenario.parse::<usize>()?).ok_or("no such scenario")?;
             let measured = Duration::from_millis(millis.parse()?);
@@ -112,8 +116,8 @@ fn progress(text: &str) {
 }
 
 #[expect(clippy::print_stdout, reason = "the report is what a bench is for")]
-fn print(report: &str) {
-    println!("{report}");
+fn print(text: &str) {
+    println!("{text}");
 }
 
 type Row<'s> = (&'s Scenario, Vec<Vec<Taken>>);

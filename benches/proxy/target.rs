@@ -52,7 +52,7 @@ impl Target {
     ) -> Outcome<[Self; 2]> {
         let target = |name: &str, config: &str, rewrites: bool| -> Outcome<Self> {
             let file = dir.join(format!("{name}.toml").replace(' ', "-"));
-            std::fs::write(&file, config.replace("PROVIDER", &provider.to_string()))?;
+            std::fs::write(&file, filled(config, provider))?;
             Ok(Self {
                 name: format!("{label}, {name}"),
                 program: program.to_path_buf(),
@@ -90,6 +90,19 @@ impl Target {
             false => Err(format!("{} did not send what it was to send: {body}", self.name).into()),
         }
     }
+}
+
+/// The `routes.toml` of a target, for those who start one by hand to profile it.
+pub(crate) fn config(name: &str, provider: SocketAddr) -> Outcome<String> {
+    match name {
+        "bare-route" => Ok(filled(BARE_ROUTE, provider)),
+        "two-flags" => Ok(filled(TWO_FLAGS, provider)),
+        _ => Err("there are bare-route and two-flags".into()),
+    }
+}
+
+fn filled(config: &str, provider: SocketAddr) -> String {
+    config.replace("PROVIDER", &provider.to_string())
 }
 
 /// Stands in each of the prompts below.
