@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::config;
-use crate::control::{Admin, LoadError, Loader, Readiness};
+use crate::control::{Admin, Exposed, LoadError, Loader, Readiness};
 use crate::observe::{GatewaySeries, Metrics};
 use crate::proxy::{self, Gateway, Worker};
 use crate::snapshot::{Snapshot, Store};
@@ -79,6 +79,13 @@ struct Parts {
     store: Arc<Store>,
     metrics: Arc<Metrics>,
     loader: Arc<Loader>,
+    changes: Option<Changes>,
+}
+
+/// Says that a file of the configuration has changed.
+struct Changes {
+    watch: config::Watch,
+    said: mpsc::Receiver<()>,
 }
 
 impl fmt::Debug for Parts {
@@ -93,15 +100,23 @@ pub fn start(path: &Path) -> Result<Started, StartError> {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let metrics = Arc::new(Metrics::new().map_err(StartError::Metrics)?);
     let loader = Arc::new(Loader::new(path, &metrics));
+    // Watched before it is loaded: a change in between is seen.
+    let changes = watch_files(path);
     let snapshot = Arc::new(loader.first().map_err(StartError::Load)?);
+    if let Some(changes) = &changes {
+        changes.watch.follow(&snapshot.config.watched);
+    }
     let data = listen(snapshot.config.server.listen, "server.listen")?;
     let admin = listen(snapshot.config.admin.listen, "admin.listen")?;
     let store = Arc::new(Store::new(Arc::clone(&snapshot)));
+    let beyond_loopback =
+        |listener: &TcpListener| listener.local_addr().is_ok_and(|at| !at.ip().is_loopback());
+    loader.bound(Exposed { data: beyond_loopback(&data), admin: beyond_loopback(&admin) });
     Ok(Started {
         data: data.local_addr()?,
         admin: admin.local_addr()?,
         snapshot,
-        parts: Parts { data, admin, store, metrics, loader },
+        parts: Parts { data, admin, store, metrics, loader, changes },
     })
 }
 
@@ -129,6 +144,8 @@ pub enum Ended {
     DrainTimedOut,
     /// A second signal said to end now.
     Forced,
+    /// A worker ended by itself: a defect, or the system refused it a runtime.
+    WorkerLost,
 }
 
 impl Started {
@@ -165,13 +182,18 @@ impl Started {
         let mut signals = Signals::new()?;
         let readiness = Arc::new(Readiness::default());
         readiness.set(true);
-        let Parts { data, admin, store, metrics, loader } = self.parts;
+        let Parts { data, admin, store, metrics, loader, changes } = self.parts;
         let admin_room =
             Arc::new(Admin { store: Arc::clone(&store), metrics, readiness: Arc::clone(&readiness) });
         let admin_listener = tokio::net::TcpListener::from_std(admin)?;
         tokio::spawn(admin_room.serve(admin_listener));
-        reload_on_change(Arc::clone(&loader), Arc::clone(&store));
-        signals.stop(&loader, &store).await;
+        if let Some(changes) = changes {
+            tokio::spawn(reload_on_change(changes, Arc::clone(&loader), Arc::clone(&store)));
+        }
+        if signals.stop(&loader, &store, &workers).await == Stop::WorkerLost {
+            readiness.set(false);
+            return Ok(Ended::WorkerLost);
+        }
         // The workers hold the socket too: it closes, and refuses, when the last of them lets go.
         drop(data);
         readiness.set(false);
@@ -194,28 +216,26 @@ fn work(gateway: Arc<Gateway>, listener: TcpListener) {
     }
 }
 
-/// Reloads when a file changes. Where watching is not possible, SIGHUP still reloads.
-fn reload_on_change(loader: Arc<Loader>, store: Arc<Store>) {
-    let (say, mut said) = mpsc::channel(1);
-    let watched = &store.load().config.watched;
-    let watching = config::watch(loader.path(), watched, move || {
+/// Where watching is not possible, SIGHUP still reloads.
+fn watch_files(path: &Path) -> Option<Changes> {
+    let (say, said) = mpsc::channel(1);
+    let watching = config::watch(path, &[], move || {
         // A change that is already waiting to be looked at covers this one too.
         let _ = say.try_send(());
     });
-    let watching = match watching {
-        Ok(watching) => watching,
+    match watching {
+        Ok(watch) => Some(Changes { watch, said }),
         Err(error) => {
             tracing::error!(%error, "files are not watched; send SIGHUP to reload");
-            return;
+            None
         }
-    };
-    tokio::spawn(async move {
-        while said.recv().await.is_some() {
-            if let Some(snapshot) = loader.again(&store) {
-                watching.follow(&snapshot.config.watched);
-            }
-        }
-    });
+    }
+}
+
+async fn reload_on_change(mut changes: Changes, loader: Arc<Loader>, store: Arc<Store>) {
+    while changes.said.recv().await.is_some() {
+        changes.watch.follow(&loader.again(&store));
+    }
 }
 
 /// What the process is told from outside.
@@ -235,11 +255,18 @@ impl Signals {
     }
 
     /// Waits for the first signal to stop; reloads on SIGHUP until then.
-    async fn stop(&mut self, loader: &Loader, store: &Store) {
+    async fn stop(&mut self, loader: &Loader, store: &Store, workers: &[JoinHandle<()>]) -> Stop {
+        let mut look = tokio::time::interval(LOOK_FOR_LOST_WORKERS);
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return Stop::Asked,
+                _ = self.interrupt.recv() => return Stop::Asked,
+                _ = look.tick() => {
+                    if workers.iter().any(JoinHandle::is_finished) {
+                        tracing::error!("a worker has ended by itself; the process ends, to be started anew");
+                        return Stop::WorkerLost;
+                    }
+                }
                 _ = self.reload.recv() => {
                     loader.again(store);
                 }
@@ -265,6 +292,16 @@ impl Signals {
         }
     }
 }
+
+/// Why serving stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    Asked,
+    WorkerLost,
+}
+
+/// A gateway without one of its workers serves part of its connections never: it is better started anew.
+const LOOK_FOR_LOST_WORKERS: Duration = Duration::from_secs(1);
 
 /// Threads do not wake a runtime when they end.
 const LOOK_AT_WORKERS: Duration = Duration::from_millis(10);

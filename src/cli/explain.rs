@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::cli::{ConfigFile, complain, environment};
-use crate::config::{AttributeKind, AttributeSpec, load};
+use crate::config::{AttributeKind, AttributeSpec, Client, load};
 use crate::flags::{AttributeValue, BUCKETS, Context, Evaluation, Flag, Reason, Rule, Serve, Value};
 use crate::observe::Metrics;
 use crate::proxy::{Answerer, Decision, decision};
@@ -61,6 +61,11 @@ struct Explanation {
     reply: Option<String>,
     flags: Vec<FlagExplanation>,
     fallback: Option<&'static str>,
+    /// The error that the app gets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<String>,
+    #[serde(skip)]
+    off: bool,
     why: Vec<String>,
 }
 
@@ -105,7 +110,14 @@ fn explain(arguments: &Arguments) -> Result<Explanation, String> {
         names.sort_unstable();
         format!("there is no route `{}`; there are: {}", arguments.route, names.join(", "))
     })?;
-    let custom = attributes(&snapshot, &arguments.attributes)?;
+    let client = arguments.client.as_deref().map(|name| client(&snapshot, name)).transpose()?;
+    let mut custom = attributes(&snapshot, &arguments.attributes)?;
+    for (place, value) in client.iter().flat_map(|client| &client.attributes) {
+        // A client's attributes beat what the caller says.
+        if let Some(slot) = custom.get_mut(usize::from(*place)) {
+            *slot = Some(value.as_value());
+        }
+    }
     let endpoint = if arguments.dialect == "anthropic" { Endpoint::Messages } else { Endpoint::Chat };
     let context = Context {
         targeting_key: arguments.user.as_deref(),
@@ -122,6 +134,14 @@ fn explain(arguments: &Arguments) -> Result<Explanation, String> {
     };
     let decided = decision(&snapshot, route, endpoint, &context).map_err(|error| error.to_string())?;
     Ok(told(route, &decided, &context))
+}
+
+fn client<'s>(snapshot: &'s Snapshot, name: &str) -> Result<&'s Client, String> {
+    let clients = &snapshot.config.clients;
+    clients.iter().find(|client| client.name.as_str() == name).map(|client| &**client).ok_or_else(|| {
+        let names: Vec<&str> = clients.iter().map(|client| client.name.as_str()).collect();
+        format!("there is no client `{name}`; there are: {}", names.join(", "))
+    })
 }
 
 fn attributes<'a>(
@@ -143,7 +163,8 @@ fn attributes<'a>(
                 )
             })?;
         if let (Some(slot), Some(attribute)) = (custom.get_mut(place), declared.get(place)) {
-            *slot = Some(value(attribute, text)?);
+            // An empty value is missing, as it is in a header.
+            *slot = if text.is_empty() { None } else { Some(value(attribute, text)?) };
         }
     }
     Ok(custom)
@@ -164,10 +185,12 @@ fn value<'a>(attribute: &AttributeSpec, text: &'a str) -> Result<AttributeValue<
             .parse()
             .map(AttributeValue::Bool)
             .map_err(|_| format!("--attr {name}={text}: expected true or false")),
-        AttributeKind::Number => text
-            .parse()
-            .map(AttributeValue::Number)
-            .map_err(|_| format!("--attr {name}={text}: expected a number")),
+        AttributeKind::Number => {
+            let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+            number
+                .map(AttributeValue::Number)
+                .ok_or_else(|| format!("--attr {name}={text}: expected a number"))
+        }
     }
 }
 
@@ -175,7 +198,7 @@ fn told(route: &RoutePlan, decision: &Decision, context: &Context<'_>) -> Explan
     let (model, reply) = match &decision.answerer {
         Answerer::Model { plan, .. } => (Some(plan.model.name.to_string()), None),
         Answerer::Reply(reply) => (None, reply.as_ref().map(|plan| plan.reply.name.to_string())),
-        Answerer::Unknown { .. } | Answerer::PassThrough { .. } => {
+        Answerer::Unknown { .. } | Answerer::Nobody | Answerer::PassThrough { .. } => {
             (context.request_model.map(str::to_owned), None)
         }
     };
@@ -189,13 +212,27 @@ fn told(route: &RoutePlan, decision: &Decision, context: &Context<'_>) -> Explan
     if let Answerer::Model { plan, as_sent: true } = &decision.answerer {
         why.push(format!("model: the app's own choice, `{}`", plan.model.name));
     }
-    if matches!(decision.answerer, Answerer::Reply(_)) && decision.fallback.is_some() {
-        why.push(format!(
-            "the route `{}` is not enabled: the first reply of its fallback answers",
-            route.name
-        ));
+    let off = !decision.enabled;
+    if off {
+        let answers = if reply.is_some() {
+            "the first reply of its fallback answers"
+        } else {
+            "it has no fallback: 503"
+        };
+        why.push(format!("the route `{}` is not enabled: {answers}", route.name));
     }
-    Explanation { route: route.name.to_string(), model, reply, flags, fallback: decision.fallback, why }
+    let refusal = decision.refusal.as_ref().map(ToString::to_string);
+    why.extend(refusal.clone());
+    Explanation {
+        route: route.name.to_string(),
+        model,
+        reply,
+        flags,
+        fallback: decision.fallback,
+        refusal,
+        off,
+        why,
+    }
 }
 
 fn flag_told(flag: &Flag, evaluation: &Evaluation) -> FlagExplanation {
@@ -271,7 +308,8 @@ fn print(explanation: &Explanation, out: &mut impl Write) -> std::io::Result<()>
     let answers = match (&explanation.model, &explanation.reply) {
         (Some(model), _) => format!("the model {model}"),
         (None, Some(reply)) => format!("the reply {reply}"),
-        (None, None) if explanation.fallback.is_some() => "503, switched off".to_owned(),
+        (None, None) if explanation.off => "503, switched off".to_owned(),
+        (None, None) if explanation.refusal.is_some() => "an error".to_owned(),
         (None, None) => "the model that the app asks for".to_owned(),
     };
     writeln!(out, "route   {}", explanation.route)?;

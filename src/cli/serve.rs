@@ -27,7 +27,7 @@ const FORCED: u8 = 130;
 
 /// Serves until told to stop.
 pub(super) fn run(arguments: &Arguments, out: &mut impl Write) -> ExitCode {
-    let filter = std::env::var("DIMMER_LOG").unwrap_or_else(|_| "info".to_owned());
+    let filter = std::env::var("DIMMER_LOG").unwrap_or_else(|_| log::DEFAULT_FILTER.to_owned());
     let _log = log::start(&filter);
     let started = match app::start(&arguments.file.config) {
         Ok(started) => started,
@@ -38,6 +38,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut impl Write) -> ExitCode {
     match started.serve() {
         Ok(Ended::Drained | Ended::DrainTimedOut) => ExitCode::SUCCESS,
         Ok(Ended::Forced) => ExitCode::from(FORCED),
+        Ok(Ended::WorkerLost) => ExitCode::FAILURE,
         Err(error) => complain(&error.to_string()),
     }
 }

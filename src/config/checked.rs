@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::HeaderName;
 use ipnet::IpNet;
 
-use crate::flags::{Flag, Order};
+use crate::flags::{AttributeValue, Flag, Order};
 use crate::names::{AttributeName, ClientName, ModelName, PromptName, ProviderName, ReplyName, RouteName};
 use crate::units::{PicoUsd, Secret};
 use crate::wire::{Dialect, Fit, PromptMode};
@@ -147,6 +147,17 @@ pub enum OwnedAttribute {
     Number(f64),
     /// Bool.
     Bool(bool),
+}
+
+impl OwnedAttribute {
+    /// As a context holds it.
+    pub fn as_value(&self) -> AttributeValue<'_> {
+        match self {
+            Self::Text(text) => AttributeValue::Text(text),
+            Self::Number(number) => AttributeValue::Number(*number),
+            Self::Bool(bool) => AttributeValue::Bool(*bool),
+        }
+    }
 }
 
 /// `[context]`

@@ -131,7 +131,7 @@ impl Admin {
     }
 }
 
-/// Without tokens everybody who reaches the listener may read: then it is on loopback, `config` sees to that.
+/// Without tokens everybody who reaches the listener may read: then it is on loopback, `config` and the loader see to that.
 fn may_read(snapshot: &Snapshot, request: &Request<Incoming>) -> bool {
     let tokens = &snapshot.config.admin.tokens;
     if tokens.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::clock;
 use crate::config::{Config, Errors, ProcessEnvironment, ProviderKind, load};
@@ -18,6 +18,17 @@ pub struct Loader {
     series: GatewaySeries,
     /// The simulated providers, once a configuration has some. Written by a load; nobody else needs it.
     simulated: Mutex<Option<Mock>>,
+    /// What is listened on beyond loopback: a reload cannot move a listener. Written once, by `app`.
+    exposed: OnceLock<Exposed>,
+}
+
+/// Which listeners strangers can reach.
+#[derive(Clone, Copy, Debug)]
+pub struct Exposed {
+    /// The data listener.
+    pub data: bool,
+    /// The admin listener.
+    pub admin: bool,
 }
 
 /// Why a configuration does not serve.
@@ -29,6 +40,8 @@ pub enum LoadError {
     Build(BuildError),
     /// The simulated providers do not start.
     Simulated(std::io::Error),
+    /// It would open a listener, bound beyond loopback, to everybody.
+    Opens(&'static str),
 }
 
 impl fmt::Display for LoadError {
@@ -36,6 +49,11 @@ impl fmt::Display for LoadError {
         match self {
             Self::File(errors) => write!(f, "{errors}"),
             Self::Build(error) => write!(f, "{error}"),
+            Self::Opens(key) => write!(
+                f,
+                "it declares no {key}, and that listener is bound beyond loopback until the next start; declare some, or \
+                 restart with the new address"
+            ),
             Self::Simulated(error) => write!(f, "the simulated providers cannot listen on loopback: {error}"),
         }
     }
@@ -51,12 +69,14 @@ impl Loader {
             metrics: Arc::clone(metrics),
             series: GatewaySeries::new(metrics),
             simulated: Mutex::new(None),
+            exposed: OnceLock::new(),
         }
     }
 
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// The listeners are bound.
+    pub fn bound(&self, exposed: Exposed) {
+        // Bound once per process.
+        let _ = self.exposed.set(exposed);
     }
 
     /// The first load. What is wrong is the caller's to tell.
@@ -66,8 +86,9 @@ impl Loader {
         Ok(snapshot)
     }
 
-    /// Loads again. A file that is wrong leaves the last good one serving, is counted, and said once.
-    pub fn again(&self, store: &Store) -> Option<Arc<Snapshot>> {
+    /// Loads again. A file that is wrong leaves the last good one serving, is counted, and said once. Gives the files whose
+    /// change matters from now on: also those whose change may mend what is wrong.
+    pub fn again(&self, store: &Store) -> Vec<PathBuf> {
         let before = store.load_full();
         match self.build(before.generation.saturating_add(1)) {
             Ok(snapshot) => {
@@ -75,8 +96,12 @@ impl Loader {
                 self.say_loaded(&snapshot);
                 let snapshot = Arc::new(snapshot);
                 store.store(Arc::clone(&snapshot));
+                // After the snapshot, so that a load that fails changes nothing.
+                if let Some(mock) = self.simulated.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+                    mock.update(mock::from_config(&snapshot.config));
+                }
                 tracing::info!(generation = snapshot.generation, "the configuration was reloaded");
-                Some(snapshot)
+                snapshot.config.watched.clone()
             }
             Err(error) => {
                 self.series.config_loaded(Err(()));
@@ -84,7 +109,12 @@ impl Loader {
                     serving_generation = before.generation,
                     "the configuration is wrong; the last good one goes on serving: {error}"
                 );
-                None
+                match error {
+                    LoadError::File(errors) => errors.watched().to_vec(),
+                    LoadError::Build(_) | LoadError::Simulated(_) | LoadError::Opens(_) => {
+                        before.config.watched.clone()
+                    }
+                }
             }
         }
     }
@@ -92,18 +122,28 @@ impl Loader {
     fn build(&self, generation: u64) -> Result<Snapshot, LoadError> {
         let now_s = i64::try_from(clock::unix_seconds()).unwrap_or(i64::MAX);
         let config = load(&self.path, &ProcessEnvironment { now_s }).map_err(LoadError::File)?;
+        self.keeps_closed(&config)?;
         let simulated = self.simulate(&config).map_err(LoadError::Simulated)?;
         Snapshot::build(config, generation, &self.metrics, simulated).map_err(LoadError::Build)
     }
 
-    /// Starts the simulated providers with the first configuration that has some, and tells them of every later one.
+    fn keeps_closed(&self, config: &Config) -> Result<(), LoadError> {
+        let Some(exposed) = self.exposed.get() else { return Ok(()) };
+        if exposed.data && config.clients.is_empty() {
+            return Err(LoadError::Opens("[clients]"));
+        }
+        if exposed.admin && config.admin.tokens.is_empty() {
+            return Err(LoadError::Opens("admin.tokens"));
+        }
+        Ok(())
+    }
+
+    /// Starts the simulated providers with the first configuration that has some.
     fn simulate(&self, config: &Config) -> std::io::Result<Option<std::net::SocketAddr>> {
         let wanted = config.providers.iter().any(|provider| provider.kind == ProviderKind::Mock);
         let mut simulated = self.simulated.lock().unwrap_or_else(PoisonError::into_inner);
-        match simulated.as_ref() {
-            Some(mock) => mock.update(mock::from_config(config)),
-            None if wanted => *simulated = Some(Mock::start(0, mock::from_config(config))?),
-            None => {}
+        if wanted && simulated.is_none() {
+            *simulated = Some(Mock::start(0, mock::from_config(config))?);
         }
         Ok(simulated.as_ref().map(Mock::address))
     }

@@ -6,4 +6,4 @@ mod admin;
 mod loader;
 
 pub use admin::{Admin, Readiness};
-pub use loader::{LoadError, Loader};
+pub use loader::{Exposed, LoadError, Loader};

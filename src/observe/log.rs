@@ -9,14 +9,18 @@ use tracing_subscriber::EnvFilter;
 /// Lines kept while standard error is blocked: about 16 MiB of them at the most.
 const QUEUED_LINES: usize = 32_768;
 
-/// Starts logging. `filter` is `DIMMER_LOG`'s syntax (`info`, `dimmer=debug`, …); a bad one falls back to `info`. Dropping
+/// Without `DIMMER_LOG`: our own state changes, and of the libraries below only what is broken. Their warnings are about
+/// callers that misbehave, which we count.
+pub const DEFAULT_FILTER: &str = "info,h2=error,hyper=error,rustls=error";
+
+/// Starts logging. `filter` is `DIMMER_LOG`'s syntax (`info`, `dimmer=debug`, …); a bad one falls back to the default. Dropping
 /// the guard writes out what is queued.
 pub fn start(filter: &str) -> WorkerGuard {
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(QUEUED_LINES)
         .finish(std::io::stderr());
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let subscriber = tracing_subscriber::fmt()
         .json()
         .flatten_event(true)

@@ -76,7 +76,12 @@ impl ProxyError {
 
     /// A body that must be read is not what it should be. The reason quotes nothing of it.
     pub(crate) fn bad_json(error: JsonError) -> Self {
-        Self::caller(ErrorCode::BadRequest, Phase::Body, format!("the request's body: {error}"))
+        let bad =
+            Self::caller(ErrorCode::BadRequest, Phase::Identify, format!("the request's body: {error}"));
+        match error.field {
+            Some(field) => bad.param(field),
+            None => bad,
+        }
     }
 
     /// Adds what only the log may see.

@@ -26,8 +26,13 @@ impl Drop for Exchange {
 fn finish(exchange: &Exchange) {
     let outcome = exchange.outcome.unwrap_or(Outcome::Cancelled);
     let took = clock::now().saturating_duration_since(exchange.started);
-    if let Some(route) = &exchange.route {
-        count(exchange, route, outcome, took);
+    match &exchange.route {
+        Some(route) => count(exchange, route, outcome, took),
+        None => exchange.snapshot.unrouted.ended(outcome, took),
+    }
+    if let (Some(provider), false, Outcome::Cancelled) = (&exchange.provider, exchange.answered, outcome) {
+        // The caller went away before the provider answered: asked it was all the same.
+        provider.series.answered(None);
     }
     let gateway = exchange.gateway();
     for field in &exchange.dropped {
@@ -100,7 +105,9 @@ fn count_facts(exchange: &Exchange, series: &ModelSeries, facts: &Facts) {
 fn price(decision: &Decision) -> Option<Price> {
     match &decision.answerer {
         Answerer::Model { plan, .. } => plan.model.price,
-        Answerer::Unknown { .. } | Answerer::Reply(_) | Answerer::PassThrough { .. } => None,
+        Answerer::Unknown { .. } | Answerer::Reply(_) | Answerer::Nobody | Answerer::PassThrough { .. } => {
+            None
+        }
     }
 }
 

@@ -20,7 +20,7 @@ mod tests;
 use std::rc::Rc;
 
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Request, Response, header};
 use hyper::body::Incoming;
 
 pub use accept::serve;
@@ -30,7 +30,6 @@ pub use error::{Phase, ProxyError, Source};
 pub use worker::{Gateway, Worker};
 
 use accept::ConnectionState;
-
 use exchange::Exchange;
 use identify::{Gathered, Identified};
 use rewrite::Payload;
@@ -44,7 +43,13 @@ pub(crate) async fn serve_exchange(
 ) -> Response<AnswerBody> {
     let mut exchange = Exchange::begin(worker, connection);
     let (parts, body) = request.into_parts();
-    match stages(&mut exchange, parts, body).await {
+    let waits = parts.headers.contains_key(header::EXPECT);
+    let mut body = Some(body);
+    let answer = stages(&mut exchange, parts, &mut body).await;
+    if let Some(rest) = body.filter(|_| !waits) {
+        identify::discard(rest).await;
+    }
+    match answer {
         Ok(Answer::Relayed(answered, hide_usage)) => relay::relay(exchange, answered, hide_usage),
         Ok(Answer::Reply(payload)) => respond::reply(exchange, &payload),
         Err(error) => respond::error(exchange, &error),
@@ -59,7 +64,12 @@ enum Answer {
     Reply(Payload),
 }
 
-async fn stages(exchange: &mut Exchange, parts: Parts, body: Incoming) -> Result<Answer, ProxyError> {
+/// Takes the body out where somebody else reads it from then on; what is left in its place was not read to its end.
+async fn stages(
+    exchange: &mut Exchange,
+    parts: Parts,
+    body: &mut Option<Incoming>,
+) -> Result<Answer, ProxyError> {
     let identified = identify::head(exchange, &parts)?;
     let payload = read(exchange, &identified, &parts, body).await?;
     choose(exchange, &identified, &parts, &payload)?;
@@ -76,12 +86,16 @@ async fn read(
     exchange: &mut Exchange,
     identified: &Identified,
     parts: &Parts,
-    body: Incoming,
+    body: &mut Option<Incoming>,
 ) -> Result<Payload, ProxyError> {
     if !identify::must_read(identified, exchange, &parts.method) {
-        return Ok(Payload::Unread(body));
+        return Ok(Payload::Unread(body.take()));
     }
-    let held = identify::hold(exchange, &parts.headers, body).await?;
+    let held = match body {
+        Some(incoming) => identify::hold(exchange, &parts.headers, incoming).await?,
+        None => return Ok(Payload::Unread(None)),
+    };
+    *body = None;
     let view = identify::view(exchange, &held)?;
     if identified.route_in_body {
         let model = view.model(&held.bytes);
@@ -113,8 +127,8 @@ fn choose(
             decide::pass_through(&route, endpoint)?
         }
     };
-    exchange.decision = Some(decided);
-    Ok(())
+    let decided = exchange.decision.insert(decided);
+    decided.refusal.take().map_or(Ok(()), |refusal| Err(*refusal))
 }
 
 /// A feature that is switched off still lets its app look at and clean up what it has.

@@ -41,7 +41,10 @@ pub(crate) fn answer_headers(exchange: &Exchange, headers: &mut HeaderMap) {
     let Some(decision) = &exchange.decision else { return };
     match &decision.answerer {
         Answerer::Model { .. } | Answerer::Reply(Some(_)) => put(headers, MODEL, decision.model_label()),
-        Answerer::Unknown { .. } | Answerer::Reply(None) | Answerer::PassThrough { .. } => {}
+        Answerer::Unknown { .. }
+        | Answerer::Reply(None)
+        | Answerer::Nobody
+        | Answerer::PassThrough { .. } => {}
     }
     if !decision.evaluated.is_empty() {
         put(headers, FLAGS, &decision.flags_header());
@@ -51,6 +54,14 @@ pub(crate) fn answer_headers(exchange: &Exchange, headers: &mut HeaderMap) {
     }
     if !exchange.dropped.is_empty() {
         put(headers, DROPPED, &exchange.dropped.join(", "));
+    }
+}
+
+/// Takes `x-dimmer-*` off a provider's answer: these fields are ours to say.
+pub(crate) fn remove_own(headers: &mut HeaderMap) {
+    let own = |name: &&HeaderName| name.as_str().starts_with("x-dimmer-");
+    while let Some(name) = headers.keys().find(own).cloned() {
+        headers.remove(name);
     }
 }
 
@@ -130,11 +141,12 @@ pub(crate) fn reply(mut exchange: Exchange, payload: &Payload) -> Response<Answe
     let candidates = candidates(&exchange);
     let fitting = candidates.iter().find(|plan| fits(&exchange, &asked, &plan.reply.content));
     let Some(plan) = fitting else {
-        let stopped = ProxyError::internal(
-            ErrorCode::KillSwitch,
-            Phase::Decide,
-            "this feature is switched off, and no reply stands in that fits the request",
-        );
+        let what = if exchange.decision.as_ref().is_some_and(|decision| decision.enabled) {
+            "this feature answers with a reply that does not fit the request"
+        } else {
+            "this feature is switched off, and no reply stands in that fits the request"
+        };
+        let stopped = ProxyError::internal(ErrorCode::KillSwitch, Phase::Decide, what);
         return error(exchange, &stopped);
     };
     if let Some(decision) = &mut exchange.decision {

@@ -20,6 +20,8 @@ pub struct Gateway {
     pub series: GatewaySeries,
     /// Requests in flight: raised in `accept`, lowered when the exchange ends.
     pub(crate) in_flight: AtomicU64,
+    /// Open connections of callers: raised when one is accepted, lowered when it is over.
+    pub(crate) connections: AtomicU64,
     /// Bytes of held bodies: raised while a body is read, lowered when its reservation is dropped.
     pub(crate) held_bytes: Arc<AtomicU64>,
     /// Opens connections to providers.
@@ -64,6 +66,7 @@ impl Gateway {
             store,
             series,
             in_flight: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
             held_bytes: Arc::new(AtomicU64::new(0)),
             connector: Connector::new(),
             draining,

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, header};
 
 use crate::config::{Config, Provider, ProviderKind, Route, Slot, Source, Target};
 use crate::flags::{Attribute, By, Condition};
-use crate::observe::{FlagSeries, Metrics, ProviderSeries, RouteSeries};
+use crate::observe::{FlagSeries, Metrics, ModelSeries, ProviderSeries, RouteSeries};
 use crate::snapshot::plan::Pattern;
 use crate::snapshot::{
     Endpoint, FlagPlan, ModelIndex, ModelPlan, PromptPlan, ProviderPlan, ReplyPlan, RoutePlan, SlotPlan,
@@ -64,6 +64,7 @@ impl Snapshot {
             by_name,
             by_alias,
             default_route,
+            unrouted: ModelSeries::new(metrics, "none", "none"),
             models: parts.models,
             clients: config
                 .clients
@@ -259,16 +260,16 @@ fn provider_plan(
         ),
         (None, None) => return Err(error_at(&place, "no simulated provider runs in this process".into())),
     };
-    let anthropic_prefix = match provider.kind {
-        ProviderKind::Mock => path.clone(),
-        ProviderKind::OpenAi | ProviderKind::Anthropic => format!("{path}/v1"),
+    // What each provider's own SDK takes: OpenAI's base URL ends in `/v1`, Anthropic's does not.
+    let prefix = match provider.kind {
+        ProviderKind::OpenAi | ProviderKind::Mock => path,
+        ProviderKind::Anthropic => format!("{path}/v1"),
     };
     let host = HeaderValue::from_str(&authority(&endpoint))
         .map_err(|_| error_at(&place, "its host cannot stand in a header".into()))?;
     Ok(ProviderPlan {
         host,
-        openai_prefix: path,
-        anthropic_prefix,
+        prefix,
         credential: provider
             .api_key
             .as_ref()

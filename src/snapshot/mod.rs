@@ -18,6 +18,7 @@ use http::HeaderName;
 
 use crate::config::{Client, Config};
 use crate::names::{AttributeName, ModelName};
+use crate::observe::ModelSeries;
 
 pub use build::BuildError;
 pub use plan::{
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub by_alias: HashMap<Box<str>, Arc<RoutePlan>>,
     /// The route named `default`.
     pub default_route: Option<Arc<RoutePlan>>,
+    /// What is counted of requests that no route took: refused, or lost, before one was found.
+    pub unrouted: ModelSeries,
     /// Declared models by every name.
     pub models: ModelIndex,
     /// Clients by the SHA-256 of their key, so that finding one tells nothing about another's.

@@ -32,10 +32,8 @@ pub struct ProviderPlan {
     pub endpoint: Arc<Endpoint>,
     /// Its `Host`.
     pub host: HeaderValue,
-    /// What comes before the path of a call in OpenAI's dialect, `/v1` included.
-    pub openai_prefix: String,
-    /// What comes before the path of a call in Anthropic's dialect, `/v1` included.
-    pub anthropic_prefix: String,
+    /// What comes before the path of every call, `/v1` included.
+    pub prefix: String,
     /// Its credential, marked sensitive.
     pub credential: Option<(HeaderName, HeaderValue)>,
     /// Its timeouts.
@@ -135,17 +133,12 @@ pub struct RoutePlan {
     pub(super) metrics: Arc<Metrics>,
 }
 
-impl ProviderPlan {
-    /// What comes before the path of a call in `dialect`.
-    pub fn prefix(&self, dialect: Dialect) -> &str {
-        match dialect {
-            Dialect::OpenAi => &self.openai_prefix,
-            Dialect::Anthropic => &self.anthropic_prefix,
-        }
-    }
-}
-
 impl RoutePlan {
+    /// Who serves what is no generation: the provider that speaks `dialect`, else the route's only one.
+    pub fn any_provider(&self, dialect: Dialect) -> Option<&Arc<ProviderPlan>> {
+        self.provider(dialect).or(self.openai.as_ref()).or(self.anthropic.as_ref())
+    }
+
     /// Who serves what `[models]` does not know, in `dialect`.
     pub fn provider(&self, dialect: Dialect) -> Option<&Arc<ProviderPlan>> {
         match dialect {

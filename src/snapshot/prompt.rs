@@ -25,7 +25,7 @@ enum Text {
     Template(Box<Environment<'static>>),
 }
 
-/// Why a template gave no text. The reason itself may quote the context, so it is not kept.
+/// A template gave no text, or an empty one. The reason may quote the context, so it is not kept.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NotRendered;
 
@@ -71,7 +71,8 @@ impl PromptPlan {
                 let text = template
                     .render(minijinja::value::Serde(variables(context, names)))
                     .map_err(|_| NotRendered)?;
-                Ok(escaped(&text))
+                // Providers refuse an empty system block.
+                if text.is_empty() { Err(NotRendered) } else { Ok(escaped(&text)) }
             }
         }
     }

@@ -53,7 +53,6 @@ fn prompts_are_escaped_once_and_templates_see_the_context() {
         assert_eq!(std::str::from_utf8(&text).expect("JSON is UTF-8"), want);
     };
     check("plain \"quoted\"\n", r#"plain \"quoted\"\n"#);
-    check("", "");
     check("{{ tier }} on {{ route }}", r#"pro \"x\" on assistant"#);
     check("{{ targeting_key }}", r"u\n1");
     check("[{{ beta }}][{{ nobody }}]", "[][]");

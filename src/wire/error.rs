@@ -28,6 +28,8 @@ pub enum ErrorCode {
     BodyTooLarge,
     /// The headers are over their limit.
     HeadersTooLarge,
+    /// The head did not come in time.
+    HeaderTimeout,
     /// The body did not come in time.
     BodyTimeout,
     /// The request's content coding is none that dimmer decodes.
@@ -52,8 +54,6 @@ pub enum ErrorCode {
     UpstreamCredential,
     /// The provider did not answer in time.
     UpstreamTimeout,
-    /// The gateway is shutting down.
-    Draining,
     /// WebSocket upgrades are not relayed.
     WebsocketUnsupported,
     /// A defect of dimmer.
@@ -70,6 +70,7 @@ impl ErrorCode {
         Self::BadRequest,
         Self::BodyTooLarge,
         Self::HeadersTooLarge,
+        Self::HeaderTimeout,
         Self::BodyTimeout,
         Self::UnsupportedEncoding,
         Self::CannotTranslate,
@@ -82,7 +83,6 @@ impl ErrorCode {
         Self::UpstreamProtocol,
         Self::UpstreamCredential,
         Self::UpstreamTimeout,
-        Self::Draining,
         Self::WebsocketUnsupported,
         Self::Internal,
     ];
@@ -97,6 +97,7 @@ impl ErrorCode {
             Self::BadRequest => "dimmer_bad_request",
             Self::BodyTooLarge => "dimmer_body_too_large",
             Self::HeadersTooLarge => "dimmer_headers_too_large",
+            Self::HeaderTimeout => "dimmer_header_timeout",
             Self::BodyTimeout => "dimmer_body_timeout",
             Self::UnsupportedEncoding => "dimmer_unsupported_encoding",
             Self::CannotTranslate => "dimmer_cannot_translate",
@@ -109,7 +110,6 @@ impl ErrorCode {
             Self::UpstreamProtocol => "dimmer_upstream_protocol",
             Self::UpstreamCredential => "dimmer_upstream_credential",
             Self::UpstreamTimeout => "dimmer_upstream_timeout",
-            Self::Draining => "dimmer_draining",
             Self::WebsocketUnsupported => "dimmer_websocket_unsupported",
             Self::Internal => "dimmer_internal",
         }
@@ -122,7 +122,7 @@ impl ErrorCode {
             Self::ClientUnknown => 401,
             Self::ClientForbidden => 403,
             Self::NoRoute | Self::WrongBaseUrl | Self::ModelNotAdmitted => 404,
-            Self::BodyTimeout => 408,
+            Self::HeaderTimeout | Self::BodyTimeout => 408,
             Self::BodyTooLarge => 413,
             Self::UnsupportedEncoding => 415,
             Self::WebsocketUnsupported => 426,
@@ -133,7 +133,7 @@ impl ErrorCode {
             | Self::UpstreamReset
             | Self::UpstreamProtocol
             | Self::UpstreamCredential => 502,
-            Self::KillSwitch | Self::Overloaded | Self::Draining => 503,
+            Self::KillSwitch | Self::Overloaded => 503,
             Self::UpstreamTimeout => 504,
         }
     }
@@ -142,13 +142,13 @@ impl ErrorCode {
     /// which the official SDKs obey; otherwise they would try again by the status alone.
     pub fn retry_helps(self) -> bool {
         match self {
-            Self::BodyTimeout
+            Self::HeaderTimeout
+            | Self::BodyTimeout
             | Self::Overloaded
             | Self::UpstreamConnect
             | Self::UpstreamReset
             | Self::UpstreamProtocol
-            | Self::UpstreamTimeout
-            | Self::Draining => true,
+            | Self::UpstreamTimeout => true,
             Self::NoRoute
             | Self::WrongBaseUrl
             | Self::ClientUnknown

@@ -21,6 +21,8 @@ mod passthrough;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod review;
+#[cfg(test)]
 mod sdk;
 #[cfg(test)]
 mod streaming;

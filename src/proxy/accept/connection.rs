@@ -4,7 +4,10 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use hyper::rt::Executor;
@@ -12,12 +15,13 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
 use crate::clock;
 use crate::config::Limits;
 use crate::proxy::accept::guarded_io::GuardedIo;
 use crate::proxy::serve_exchange;
-use crate::proxy::worker::Worker;
+use crate::proxy::worker::{Gateway, Worker};
 
 /// What a connection and its requests know of each other. Written by the requests as they begin and end, read by the
 /// guard around the socket.
@@ -25,15 +29,29 @@ use crate::proxy::worker::Worker;
 pub(crate) struct ConnectionState {
     /// Who is on the other side.
     pub(crate) peer: SocketAddr,
+    /// HTTP/2: a caller that takes nothing does not block the socket.
+    multiplexed: bool,
     /// Requests being served on it.
     in_service: Cell<u32>,
     /// When the last one ended, or the connection began.
     idle_since: Cell<Instant>,
+    /// Answers of which a piece was handed over that has not been taken yet. Written by `relay`.
+    handed: Cell<u32>,
+    /// When an answer's piece was last taken.
+    taken_at: Cell<Instant>,
 }
 
 impl ConnectionState {
-    fn new(peer: SocketAddr) -> Self {
-        Self { peer, in_service: Cell::new(0), idle_since: Cell::new(clock::now()) }
+    fn new(peer: SocketAddr, multiplexed: bool) -> Self {
+        let now = Cell::new(clock::now());
+        Self {
+            peer,
+            multiplexed,
+            in_service: Cell::new(0),
+            idle_since: now.clone(),
+            handed: Cell::new(0),
+            taken_at: now,
+        }
     }
 
     /// A request's head has come.
@@ -45,6 +63,31 @@ impl ConnectionState {
     pub(crate) fn end(&self) {
         self.in_service.set(self.in_service.get().saturating_sub(1));
         self.idle_since.set(clock::now());
+    }
+
+    /// A piece of an answer was handed over.
+    pub(crate) fn hand(&self) {
+        if !self.multiplexed {
+            return;
+        }
+        if self.handed.get() == 0 {
+            self.taken_at.set(clock::now());
+        }
+        self.handed.set(self.handed.get().saturating_add(1));
+    }
+
+    /// It was taken, or its answer is over.
+    pub(crate) fn take(&self) {
+        if !self.multiplexed {
+            return;
+        }
+        self.handed.set(self.handed.get().saturating_sub(1));
+        self.taken_at.set(clock::now());
+    }
+
+    /// Since when no answer's piece is taken, though some lie ready.
+    pub(super) fn untaken_since(&self) -> Option<Instant> {
+        (self.handed.get() > 0).then(|| self.taken_at.get())
     }
 
     /// Whether no request is being served, and since when.
@@ -66,15 +109,19 @@ pub(super) struct Patience {
 
 /// Serves one connection to its end.
 pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+    let _open = Open::new(&worker);
     // Without it an answer's last small piece waits for the caller's delayed acknowledgement, 40 ms.
     let _ = stream.set_nodelay(true);
     let limits = worker.gateway.snapshot().config.server.limits.clone();
     let patience =
         Patience { head: limits.header_timeout, idle: limits.idle_timeout, write_stall: limits.write_stall };
-    let Ok(Some(version)) = tokio::time::timeout(limits.header_timeout, protocol(&stream)).await else {
-        return;
+    let mut draining = worker.gateway.draining.clone();
+    let version = tokio::select! {
+        version = tokio::time::timeout(limits.header_timeout, protocol(&stream)) => version.ok().flatten(),
+        _ = draining.wait_for(|draining| *draining) => None,
     };
-    let state = Rc::new(ConnectionState::new(peer));
+    let Some(version) = version else { return };
+    let state = Rc::new(ConnectionState::new(peer, version == Protocol::Http2));
     let io = GuardedIo::new(stream, Rc::clone(&state), patience, version == Protocol::Http1);
     let ended = match version {
         Protocol::Http1 => http_1(worker, io, state, &limits).await,
@@ -82,6 +129,22 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a caller's connection ended early");
+    }
+}
+
+/// Counts a connection as open for as long as it lives.
+struct Open(Arc<Gateway>);
+
+impl Open {
+    fn new(worker: &Worker) -> Self {
+        worker.gateway.connections.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(&worker.gateway))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -125,7 +188,7 @@ async fn http_1(
     state: Rc<ConnectionState>,
     limits: &Limits,
 ) -> hyper::Result<()> {
-    let mut draining = worker.gateway.draining.clone();
+    let draining = worker.gateway.draining.clone();
     let service = service_fn(move |request| exchange(Rc::clone(&worker), Rc::clone(&state), request));
     let head = usize::try_from(limits.headers).unwrap_or(usize::MAX).saturating_add(HEAD_SLACK);
     let connection = http1::Builder::new()
@@ -134,12 +197,7 @@ async fn http_1(
         .max_buf_size(head.max(READ_BUFFER))
         .header_read_timeout(None)
         .serve_connection(io, service);
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        ended = &mut connection => return ended,
-        _ = draining.wait_for(|draining| *draining) => connection.as_mut().graceful_shutdown(),
-    }
-    connection.await
+    until_drained(std::pin::pin!(connection), draining, http1::Connection::graceful_shutdown).await
 }
 
 /// hyper's own read buffer grows up to here for large bodies; a smaller one costs more reads.
@@ -159,7 +217,7 @@ async fn http_2(
     state: Rc<ConnectionState>,
     limits: &Limits,
 ) -> hyper::Result<()> {
-    let mut draining = worker.gateway.draining.clone();
+    let draining = worker.gateway.draining.clone();
     let service = service_fn(move |request| exchange(Rc::clone(&worker), Rc::clone(&state), request));
     let head = u32::try_from(limits.headers).unwrap_or(u32::MAX).saturating_add(HEAD_SLACK as u32);
     let connection = http2::Builder::new(OnThisThread)
@@ -173,10 +231,18 @@ async fn http_2(
         .max_send_buf_size(SEND_BUFFER)
         .max_header_list_size(head)
         .serve_connection(io, service);
-    let mut connection = std::pin::pin!(connection);
+    until_drained(std::pin::pin!(connection), draining, http2::Connection::graceful_shutdown).await
+}
+
+/// Serves on; when draining begins, what is in flight is finished and nothing more is taken.
+async fn until_drained<C: Future<Output = hyper::Result<()>>>(
+    mut connection: Pin<&mut C>,
+    mut draining: watch::Receiver<bool>,
+    shut_down: impl FnOnce(Pin<&mut C>),
+) -> hyper::Result<()> {
     tokio::select! {
         ended = &mut connection => return ended,
-        _ = draining.wait_for(|draining| *draining) => connection.as_mut().graceful_shutdown(),
+        _ = draining.wait_for(|draining| *draining) => shut_down(connection.as_mut()),
     }
     connection.await
 }

@@ -3,6 +3,7 @@
 //! hyper has no limit on an idle or a stalled connection. One timer serves all three: it is armed for the earliest that
 //! could matter and, when it fires too early, armed again, so that a request costs no timer operation.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -11,11 +12,13 @@ use std::time::Instant;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use crate::clock;
 use crate::proxy::accept::connection::{ConnectionState, Patience};
+use crate::wire::{Dialect, ErrorCode, ErrorParts, error_body};
 
 /// A caller's socket.
 #[derive(Debug)]
@@ -31,10 +34,23 @@ pub(super) struct GuardedIo {
     stalled_since: Option<Instant>,
 }
 
-/// Said to a caller whose head did not come whole in time, when it speaks HTTP/1.
-const HEAD_TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/json\r\n\
-content-length: 164\r\n\r\n{\"error\":{\"message\":\"the head of the request did not come whole within server.limits.header_timeout\",\
-\"type\":\"timeout_error\",\"param\":null,\"code\":\"dimmer_header_timeout\"}}\n";
+/// Said to a caller that speaks HTTP/1 and whose head did not come whole in time. Its dialect is not known yet.
+fn head_too_slow() -> Vec<u8> {
+    let code = ErrorCode::HeaderTimeout;
+    let parts = ErrorParts {
+        status: code.status(),
+        code: code.as_str(),
+        message: "the request's head did not come whole in time (server.limits.header_timeout)",
+        param: None,
+        request_id: "",
+    };
+    let body = error_body(Dialect::OpenAi, &parts);
+    let head = format!(
+        "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.into_bytes(), body].concat()
+}
 
 impl GuardedIo {
     pub(super) fn new(
@@ -60,7 +76,11 @@ impl GuardedIo {
         let idle = self.state.idle_since();
         let head = self.in_head(idle).map(|since| since + self.patience.head);
         let idle = idle.map(|since| since + self.patience.idle);
-        let stall = self.stalled_since.map(|since| since + self.patience.write_stall);
+        // In HTTP/2 a caller stalls by granting no window: the socket itself is never blocked then.
+        let stall = self
+            .stalled_since
+            .or_else(|| self.state.untaken_since())
+            .map(|since| since + self.patience.write_stall);
         [head, idle, stall].into_iter().flatten().min()
     }
 
@@ -92,10 +112,21 @@ impl GuardedIo {
         }
     }
 
+    /// Whether the caller has gone, also where hyper does not read because bytes lie unread: half an upload that nobody takes,
+    /// or a byte too many behind a request. Asked whenever the connection's task runs.
+    fn has_gone(&self, cx: &mut Context<'_>) -> bool {
+        let stream = self.inner.inner();
+        if stream.poll_read_ready(cx).is_pending() {
+            return false;
+        }
+        let ready = std::pin::pin!(stream.ready(Interest::READABLE));
+        matches!(ready.poll(cx), Poll::Ready(Ok(ready)) if ready.is_read_closed())
+    }
+
     fn too_slow(&mut self, cx: &mut Context<'_>) -> io::Error {
         if self.in_head(self.state.idle_since()).is_some() && self.stalled_since.is_none() {
             // Best effort: who sends a head byte by byte may not read either.
-            let _ = Pin::new(&mut self.inner).poll_write(cx, HEAD_TOO_SLOW);
+            let _ = Pin::new(&mut self.inner).poll_write(cx, &head_too_slow());
         }
         io::ErrorKind::TimedOut.into()
     }
@@ -152,6 +183,9 @@ impl Write for GuardedIo {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.http_1 && self.state.idle_since().is_none() && self.has_gone(cx) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
         let result = Pin::new(&mut self.inner).poll_flush(cx);
         self.wrote(cx, result)
     }

@@ -2,13 +2,15 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinError, JoinSet};
 
 use crate::proxy::accept::connection;
 use crate::proxy::worker::Worker;
+use crate::wire::{Dialect, ErrorCode, ErrorParts, error_body};
 
 /// Out of file descriptors, or the like: a pause lets connections end instead of spinning.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
@@ -25,6 +27,7 @@ pub async fn serve(worker: Rc<Worker>, listener: std::net::TcpListener) -> io::R
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
+                Ok((stream, _)) if is_full(&worker) => refuse(&worker, &stream),
                 Ok((stream, peer)) => {
                     connections.spawn_local(connection::serve(Rc::clone(&worker), stream, peer));
                 }
@@ -34,12 +37,47 @@ pub async fn serve(worker: Rc<Worker>, listener: std::net::TcpListener) -> io::R
                     tokio::time::sleep(PAUSE_AFTER_ERROR).await;
                 }
             },
-            Some(_) = connections.join_next() => {}
+            Some(ended) = connections.join_next() => say_panic(ended),
             _ = sweep.tick() => worker.pool.borrow_mut().sweep(crate::clock::now()),
             _ = draining.wait_for(|draining| *draining) => break,
         }
     }
     drop(listener);
-    while connections.join_next().await.is_some() {}
+    while let Some(ended) = connections.join_next().await {
+        say_panic(ended);
+    }
     Ok(())
+}
+
+/// Each request needs a connection of its own, on each side: `concurrent` bounds both.
+fn is_full(worker: &Worker) -> bool {
+    let open = worker.gateway.connections.load(Ordering::Relaxed);
+    open >= worker.gateway.store.load().config.server.limits.concurrent
+}
+
+/// Said without waiting: who does not take it at once finds a closed connection.
+fn refuse(worker: &Worker, stream: &TcpStream) {
+    worker.gateway.series.accept_errors.inc();
+    let code = ErrorCode::Overloaded;
+    let parts = ErrorParts {
+        status: code.status(),
+        code: code.as_str(),
+        message: "too many connections are open (server.limits.concurrent)",
+        param: None,
+        request_id: "",
+    };
+    let body = error_body(Dialect::OpenAi, &parts);
+    let head = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n",
+        body.len()
+    );
+    let _ = stream.try_write(&[head.into_bytes(), body].concat());
+}
+
+/// A defect of ours costs one connection; the worker goes on.
+fn say_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended.as_ref().map_err(ToString::to_string) {
+        tracing::error!(error, "a connection's task panicked; this is a defect of dimmer");
+    }
 }

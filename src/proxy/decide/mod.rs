@@ -24,8 +24,12 @@ pub struct Decision {
     pub answerer: Answerer,
     /// The system prompt to write, as escaped JSON text, and how.
     pub prompt: Option<(Bytes, PromptMode)>,
+    /// The route is on.
+    pub enabled: bool,
     /// The answer is from the fallback, and why.
     pub fallback: Option<&'static str>,
+    /// What was decided cannot be served: the error that the caller gets. The flags' part in it is counted all the same.
+    pub refusal: Option<Box<ProxyError>>,
 }
 
 /// One flag's outcome.
@@ -54,6 +58,8 @@ pub enum Answerer {
     },
     /// No language model.
     Reply(Option<Arc<ReplyPlan>>),
+    /// Nobody: the app asks for a model that it may not have.
+    Nobody,
     /// No generation: the route's provider gets the request as it is.
     PassThrough {
         /// Who is asked.
@@ -73,15 +79,22 @@ pub fn decision(
     if !enabled {
         let reply = route.fallback.first().cloned();
         let fallback = reply.is_some().then_some("killed");
-        return Ok(Decision { evaluated, answerer: Answerer::Reply(reply), prompt: None, fallback });
+        return Ok(Decision {
+            evaluated,
+            answerer: Answerer::Reply(reply),
+            prompt: None,
+            enabled: false,
+            fallback,
+            refusal: None,
+        });
     }
     if !endpoint.generation() {
         return Ok(Decision { evaluated, ..pass_through(route, endpoint)? });
     }
     let answerer = match choose(&route.model, context, &mut evaluated) {
-        Some(TargetPlan::Model(plan)) => Answerer::Model { plan: Arc::clone(plan), as_sent: false },
-        Some(TargetPlan::Reply(plan)) => Answerer::Reply(Some(Arc::clone(plan))),
-        None => as_sent(snapshot, route, endpoint, context)?,
+        Some(TargetPlan::Model(plan)) => Ok(Answerer::Model { plan: Arc::clone(plan), as_sent: false }),
+        Some(TargetPlan::Reply(plan)) => Ok(Answerer::Reply(Some(Arc::clone(plan)))),
+        None => as_sent(snapshot, route, endpoint, context),
     };
     let prompt = choose(&route.system_prompt, context, &mut evaluated).and_then(|prompt| {
         match prompt.json_text(context, &snapshot.attribute_names) {
@@ -92,21 +105,44 @@ pub fn decision(
             }
         }
     });
-    check_dialect(&answerer, endpoint)?;
     if evaluated
         .iter()
         .any(|one: &Evaluated| one.evaluation.error == Some(EvaluationError::TargetingKeyMissing))
     {
         route.series.targeting_key_missing();
     }
-    Ok(Decision { evaluated, answerer, prompt, fallback: None })
+    let (answerer, refusal) = match answerer {
+        Ok(answerer) => {
+            let refusal = cannot_speak(&answerer, endpoint);
+            (answerer, refusal)
+        }
+        Err(refusal) => (Answerer::Nobody, Some(refusal)),
+    };
+    Ok(Decision {
+        evaluated,
+        answerer,
+        prompt,
+        enabled: true,
+        fallback: None,
+        refusal: refusal.map(Box::new),
+    })
 }
 
 /// No flag applies: the route's provider gets the request as it is.
 pub(crate) fn pass_through(route: &RoutePlan, endpoint: Endpoint) -> Result<Decision, ProxyError> {
-    let provider = provider(route, endpoint)?;
+    let provider = match route.any_provider(endpoint.dialect()) {
+        Some(provider) => Arc::clone(provider),
+        None => provider(route, endpoint)?,
+    };
     let answerer = Answerer::PassThrough { provider };
-    Ok(Decision { evaluated: SmallVec::new(), answerer, prompt: None, fallback: None })
+    Ok(Decision {
+        evaluated: SmallVec::new(),
+        answerer,
+        prompt: None,
+        enabled: true,
+        fallback: None,
+        refusal: None,
+    })
 }
 
 /// What a slot says; `None`: the request's own value.
@@ -188,12 +224,14 @@ fn provider(route: &RoutePlan, endpoint: Endpoint) -> Result<Arc<ProviderPlan>, 
 }
 
 /// A declared model's provider must speak the request's dialect: nothing is translated yet.
-fn check_dialect(answerer: &Answerer, endpoint: Endpoint) -> Result<(), ProxyError> {
-    let Answerer::Model { plan, .. } = answerer else { return Ok(()) };
+fn cannot_speak(answerer: &Answerer, endpoint: Endpoint) -> Option<ProxyError> {
+    let Answerer::Model { plan, as_sent } = answerer else { return None };
     if plan.provider.provider.kind.speaks(endpoint.dialect()) {
-        return Ok(());
+        return None;
     }
-    Err(ProxyError::caller(
+    // Who chose the model is at fault: the app, or the operator.
+    let blame = if *as_sent { ProxyError::caller } else { ProxyError::internal };
+    let refusal = blame(
         ErrorCode::CannotTranslate,
         Phase::Decide,
         format!(
@@ -202,8 +240,8 @@ fn check_dialect(answerer: &Answerer, endpoint: Endpoint) -> Result<(), ProxyErr
             plan.model.name,
             endpoint.dialect().as_str()
         ),
-    )
-    .param("model"))
+    );
+    Some(refusal.param("model"))
 }
 
 impl Decision {
@@ -213,7 +251,7 @@ impl Decision {
             Answerer::Model { plan, .. } => plan.place,
             Answerer::Reply(Some(plan)) => plan.place,
             Answerer::Unknown { .. } => route.other_place(),
-            Answerer::Reply(None) | Answerer::PassThrough { .. } => route.none_place(),
+            Answerer::Reply(None) | Answerer::Nobody | Answerer::PassThrough { .. } => route.none_place(),
         }
     }
 
@@ -223,7 +261,7 @@ impl Decision {
             Answerer::Model { plan, .. } => &plan.model.name,
             Answerer::Reply(Some(plan)) => &plan.reply.name,
             Answerer::Unknown { .. } => "other",
-            Answerer::Reply(None) | Answerer::PassThrough { .. } => "none",
+            Answerer::Reply(None) | Answerer::Nobody | Answerer::PassThrough { .. } => "none",
         }
     }
 

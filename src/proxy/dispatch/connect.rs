@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -34,7 +34,7 @@ const ONE_ADDRESS: Duration = Duration::from_secs(1);
 /// Opens connections to providers. One per process.
 pub(crate) struct Connector {
     /// Made with the first TLS connection: reading the system's certificates takes a while.
-    tls: OnceLock<Result<Arc<ClientConfig>, String>>,
+    tls: OnceLock<Arc<ClientConfig>>,
     /// Last good answers; bounded by the configuration, since only its names are asked for.
     names: Mutex<HashMap<String, (Vec<SocketAddr>, Instant)>>,
 }
@@ -105,7 +105,15 @@ impl Connector {
         {
             return Ok(with_port(addresses, endpoint.port));
         }
-        let problem = match tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port)).await {
+        let lookup = tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port));
+        let answer = match &known {
+            // With an answer in hand a slow resolver is not waited for.
+            Some(_) => tokio::time::timeout(ONE_ADDRESS, lookup)
+                .await
+                .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+            None => lookup.await,
+        };
+        let problem = match answer {
             Ok(found) => {
                 let found: Vec<SocketAddr> =
                     found.filter(|address| is_reachable_by_name(address.ip())).collect();
@@ -127,7 +135,14 @@ impl Connector {
     }
 
     async fn tls(&self, endpoint: &Endpoint, tcp: TcpStream) -> Result<Stream, NoConnection> {
-        let config = self.tls.get_or_init(client_config).clone().map_err(NoConnection::Tls)?;
+        let config = match self.tls.get() {
+            Some(config) => Arc::clone(config),
+            // A failure is not kept: it may have been the open-file limit.
+            None => {
+                let config = client_config().map_err(NoConnection::Tls)?;
+                Arc::clone(self.tls.get_or_init(|| config))
+            }
+        };
         let name = ServerName::try_from(endpoint.host.clone())
             .map_err(|_| NoConnection::Tls("the host is no name that a certificate can carry".to_owned()))?;
         let stream = TlsConnector::from(config)
@@ -165,9 +180,18 @@ fn with_port(addresses: &[SocketAddr], port: u16) -> Vec<SocketAddr> {
     addresses.iter().map(|address| SocketAddr::new(address.ip(), port)).collect()
 }
 
+/// Clouds' metadata services beside the link-local ones: AWS' over IPv6, Alibaba's.
+const METADATA: [IpAddr; 2] = [
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+];
+
 /// Link-local addresses hold clouds' metadata services: a name that turns to one is a trap, not a provider. An operator who
 /// means such an address writes it as an address.
 fn is_reachable_by_name(ip: IpAddr) -> bool {
+    if METADATA.contains(&ip.to_canonical()) {
+        return false;
+    }
     match ip.to_canonical() {
         IpAddr::V4(v4) => !v4.is_link_local() && !v4.is_unspecified(),
         IpAddr::V6(v6) => !v6.is_unicast_link_local() && !v6.is_unspecified(),

@@ -37,6 +37,8 @@ pub(crate) struct Answered {
     pub(crate) response: Response<Incoming>,
     /// What drives the body.
     pub(crate) upstream: Upstream,
+    /// What becomes of the request's body, which may still be on its way.
+    pub(crate) upload: Option<Rc<Upload>>,
 }
 
 /// Sends the request and waits for the head of the answer.
@@ -81,6 +83,7 @@ async fn attempt(
         },
         total: provider.timeouts.total.map(|total| exchange.started + total),
         upload: outgoing.upload,
+        upload_stall: exchange.snapshot.config.server.limits.body_timeout,
     };
     let told = |failure: Failure| failure.error(exchange, patience.upload.as_deref());
     let mut request = outgoing.request;
@@ -106,28 +109,39 @@ struct Patience {
     first_byte: Option<Duration>,
     total: Option<Instant>,
     upload: Option<Rc<Upload>>,
+    /// For a provider that takes no more of a body that streams through.
+    upload_stall: Duration,
 }
 
+/// While a body streams through, this often is looked at whether it moves, and whether the caller is still there: a connection
+/// whose bytes nobody takes tells nothing by itself.
+const LOOK_AT_UPLOAD: Duration = Duration::from_millis(50);
+
 impl Patience {
-    /// Waits until it is used up. A body that is still coming in does not count.
+    /// Waits until it is used up. A body that is still coming in counts only while the provider does not take it.
     async fn used_up(&self) {
-        let began = clock::now();
-        loop {
-            let uploaded = match &self.upload {
-                Some(upload) => upload.done.get(),
-                None => Some(began),
-            };
-            let first_byte =
-                self.first_byte.map(|limit| (uploaded.unwrap_or_else(clock::now) + limit, uploaded));
-            let deadline = first_byte.map(|(deadline, _)| deadline).into_iter().chain(self.total).min();
-            let Some(deadline) = deadline else { return std::future::pending().await };
-            tokio::time::sleep_until(deadline.into()).await;
-            let total_is_over = self.total.is_some_and(|total| deadline >= total);
-            let still_uploading = first_byte.is_some_and(|(_, uploaded)| uploaded.is_none());
-            if total_is_over || !still_uploading {
-                return;
-            }
+        let Some(sent) = self.sent().await else { return };
+        let first_byte = self.first_byte.map(|limit| sent + limit);
+        match first_byte.into_iter().chain(self.total).min() {
+            Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+            None => std::future::pending().await,
         }
+    }
+
+    /// When the request had been sent whole; `None`: it will not be in time.
+    async fn sent(&self) -> Option<Instant> {
+        let began = clock::now();
+        let Some(upload) = &self.upload else { return Some(began) };
+        while upload.done.get().is_none() {
+            let now = clock::now();
+            let moved = upload.moved.get().unwrap_or(began);
+            let stalled = now.saturating_duration_since(moved) >= self.upload_stall;
+            if stalled || self.total.is_some_and(|total| now >= total) {
+                return None;
+            }
+            tokio::time::sleep(LOOK_AT_UPLOAD).await;
+        }
+        upload.done.get()
     }
 }
 
@@ -173,7 +187,7 @@ async fn exchange_on(
         return Err(Failure::TooMuch);
     }
     upstream.budget.lift();
-    result.map(|response| Answered { response, upstream })
+    result.map(|response| Answered { response, upstream, upload: patience.upload.clone() })
 }
 
 fn failure(mut error: TrySendError<Request<RequestBody>>) -> Failure {
@@ -220,10 +234,14 @@ fn oddity(response: &Response<Incoming>) -> Option<&'static str> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Some("switched protocols without being asked to");
     }
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let coding = codings.next()?;
     // RFC 9112 section 6.3: it may be an attempt at response splitting, and is an error in any case.
-    let framed_twice =
-        headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH);
-    framed_twice.then_some("framed its answer both by length and by chunks")
+    if headers.contains_key(header::CONTENT_LENGTH) {
+        return Some("framed its answer both by length and by chunks");
+    }
+    let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
+    (!chunked).then_some("used a transfer coding that nobody asked for")
 }
 
 fn closed(name: &str) -> ProxyError {

@@ -80,9 +80,6 @@ where
     if announced.is_some_and(|bytes| bytes > limits.body) {
         return Err(too_large(limits.body, "server.limits.body"));
     }
-    if !reservation.grow(announced.unwrap_or(0), limits.memory) {
-        return Err(out_of_memory(limits));
-    }
     let mut first: Option<Bytes> = None;
     let mut whole = BytesMut::new();
     let mut seen = 0_u64;
@@ -93,21 +90,47 @@ where
         if seen > limits.body {
             return Err(too_large(limits.body, "server.limits.body"));
         }
-        if announced.is_none() && !reservation.grow(piece.len() as u64, limits.memory) {
+        if !reservation.grow(piece.len() as u64, limits.memory) {
             return Err(out_of_memory(limits));
         }
         match first.take() {
             None if whole.is_empty() => first = Some(piece),
             None => whole.extend_from_slice(&piece),
             Some(begin) => {
-                let room = announced.and_then(|bytes| usize::try_from(bytes).ok());
-                whole.reserve(room.unwrap_or(begin.len() + piece.len()));
+                // What is announced is not there yet: a promise reserves little.
+                let room = announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
+                whole.reserve(room.min(PROMISED).max(begin.len() + piece.len()));
                 whole.extend_from_slice(&begin);
                 whole.extend_from_slice(&piece);
             }
         }
     }
     Ok(first.unwrap_or_else(|| whole.freeze()))
+}
+
+/// Memory taken at once for a body whose length is only announced.
+const PROMISED: usize = 256 * 1024;
+
+/// How much of a refused body is read, and for how long, before the refusal is sent: a caller that writes first and reads then
+/// would else see a broken connection and no reason.
+const DISCARDED_BYTES: u64 = 64 * 1024 * 1024;
+const DISCARDED_FOR: Duration = Duration::from_secs(5);
+
+/// Reads what is left of a body that nobody wants.
+pub(crate) async fn discard<B: Body<Data = Bytes> + Unpin>(mut body: B) {
+    if body.is_end_stream() {
+        return;
+    }
+    let all = async {
+        let mut left = DISCARDED_BYTES;
+        while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            let size = frame.data_ref().map_or(0, Bytes::len) as u64;
+            let Some(rest) = left.checked_sub(size) else { return };
+            left = rest;
+        }
+    };
+    // What does not end in time is left to the connection's end.
+    let _ = tokio::time::timeout(DISCARDED_FOR, all).await;
 }
 
 fn decoded(bytes: Bytes, headers: &HeaderMap, limits: &Limits) -> Result<Held, ProxyError> {
@@ -163,6 +186,8 @@ fn out_of_memory(limits: &Limits) -> ProxyError {
 /// What became of a body that streams through: written by the body, read by who waits for the answer.
 #[derive(Debug, Default)]
 pub(crate) struct Upload {
+    /// When it was last asked for a piece: the provider takes it.
+    pub(crate) moved: Cell<Option<Instant>>,
     /// When its last byte had been handed on.
     pub(crate) done: Cell<Option<Instant>>,
     /// Why it broke off.
@@ -237,6 +262,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Streamed<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyBroken>>> {
         let this = self.get_mut();
+        this.upload.moved.set(Some(clock::now()));
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.waiting = false;

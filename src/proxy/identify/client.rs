@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::HeaderName;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
@@ -40,18 +41,27 @@ pub(super) fn identify(
     exchange: &Exchange,
 ) -> Result<Caller, ProxyError> {
     if snapshot.clients.is_empty() {
-        let believed = on_loopback || from_listed_peer(snapshot, exchange);
-        return Ok(Caller { client: None, believed, key: CallerKey::Providers });
+        if !on_loopback {
+            // A reload cannot move the listener: without clients it may only serve loopback.
+            return Err(ProxyError::caller(
+                ErrorCode::ClientUnknown,
+                Phase::Identify,
+                "the gateway listens beyond loopback and its configuration declares no [clients]",
+            ));
+        }
+        return Ok(Caller { client: None, believed: true, key: CallerKey::Providers });
     }
     let own = parts.headers.get(CLIENT_KEY).and_then(|value| value.to_str().ok());
-    let sdk = sdk_key(parts);
-    let found = own.and_then(|key| snapshot.client_by_key(key)).map(|client| (client, CallerKey::Providers));
+    let by_sdk = sdk_keys(parts).find_map(|key| snapshot.client_by_key(key));
+    // A key that opens our door stays ours also where another one opened it.
+    let key = if by_sdk.is_some() { CallerKey::Ours } else { CallerKey::Providers };
     let found = match own {
-        Some(_) => found,
-        None => sdk.and_then(|key| snapshot.client_by_key(key)).map(|client| (client, CallerKey::Ours)),
+        Some(own) => snapshot.client_by_key(own),
+        None => by_sdk,
     };
-    let Some((client, key)) = found else {
-        let what = if own.is_none() && sdk.is_none() { "there is no key" } else { "the key is not known" };
+    let Some(client) = found else {
+        let none = own.is_none() && sdk_keys(parts).next().is_none();
+        let what = if none { "there is no key" } else { "the key is not known" };
         return Err(ProxyError::caller(
             ErrorCode::ClientUnknown,
             Phase::Identify,
@@ -62,13 +72,14 @@ pub(super) fn identify(
     Ok(Caller { client: Some(Arc::clone(client)), believed, key })
 }
 
-/// The key in the SDK's own header.
-fn sdk_key(parts: &Parts) -> Option<&str> {
-    let bearer = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
+/// The keys in the SDKs' own headers, in either form.
+fn sdk_keys(parts: &Parts) -> impl Iterator<Item = &str> {
+    let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = text(AUTHORIZATION).and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
     });
-    bearer.or_else(|| parts.headers.get("x-api-key").and_then(|value| value.to_str().ok()))
+    bearer.into_iter().chain(text(HeaderName::from_static("x-api-key")))
 }
 
 fn from_listed_peer(snapshot: &Snapshot, exchange: &Exchange) -> bool {

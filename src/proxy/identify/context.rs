@@ -20,6 +20,8 @@ pub(crate) struct Gathered<'a> {
     conversation: Option<Cow<'a, str>>,
     custom: SmallVec<[Option<Attribute<'a>>; 8]>,
     model: Option<Cow<'a, str>>,
+    /// The body was read.
+    read: bool,
     tools: Option<Vec<String>>,
 }
 
@@ -64,7 +66,7 @@ impl<'a> Gathered<'a> {
         }
         let model = read.and_then(|(view, body)| view.model(body));
         let tools = read.filter(|_| exchange.snapshot.needs_tools).map(|(view, body)| view.tool_names(body));
-        Ok(Self { targeting_key, conversation, custom, model, tools })
+        Ok(Self { targeting_key, conversation, custom, model, read: read.is_some(), tools })
     }
 
     /// The declared attributes' values, for [`Gathered::context`].
@@ -97,7 +99,7 @@ impl<'a> Gathered<'a> {
             request_model: self.model.as_deref(),
             request_dialect: exchange.endpoint.dialect().as_str(),
             request_endpoint: exchange.endpoint.as_str(),
-            request_stream: self.model.is_some().then_some(exchange.stream),
+            request_stream: self.read.then_some(exchange.stream),
             request_tools: self.tools.as_deref(),
             custom,
         }

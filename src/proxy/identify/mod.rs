@@ -8,7 +8,7 @@ mod path;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use body::{Held, Reservation, Streamed, Upload, hold};
+pub(crate) use body::{Held, Reservation, Streamed, Upload, discard, hold};
 pub(crate) use client::{Caller, CallerKey};
 pub(crate) use context::Gathered;
 pub(crate) use path::Place;
@@ -16,7 +16,7 @@ pub(crate) use path::Place;
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderName, Method, header};
+use http::{HeaderName, Method, Version, header};
 
 use crate::config::Client;
 use crate::proxy::error::{Phase, ProxyError};
@@ -95,6 +95,7 @@ fn take(exchange: &mut Exchange, caller: &Caller, route: Arc<RoutePlan>) -> Resu
 }
 
 fn check_head(exchange: &Exchange, parts: &Parts) -> Result<(), ProxyError> {
+    check_host(parts)?;
     let limits = &exchange.snapshot.config.server.limits;
     let bytes: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if bytes as u64 > limits.headers {
@@ -133,6 +134,19 @@ fn check_head(exchange: &Exchange, parts: &Parts) -> Result<(), ProxyError> {
         ));
     }
     Ok(())
+}
+
+/// RFC 9112 section 3.2: exactly one. It never chooses a target here, but what stands in front may have read another one.
+fn check_host(parts: &Parts) -> Result<(), ProxyError> {
+    let hosts = parts.headers.get_all(header::HOST).iter().count();
+    if hosts == 1 || (hosts == 0 && parts.version != Version::HTTP_11) {
+        return Ok(());
+    }
+    Err(ProxyError::caller(
+        ErrorCode::BadRequest,
+        Phase::Identify,
+        format!("the request has {hosts} Host fields; HTTP/1.1 wants exactly one"),
+    ))
 }
 
 fn asks_for_websocket(parts: &Parts) -> bool {

@@ -40,14 +40,8 @@ pub(super) fn place(parts: &Parts, start: usize) -> Result<Place, ProxyError> {
         let prefix = path.get(..path.len() - behind.len() - "/v1".len()).unwrap_or_default();
         return Err(wrong_base_url(prefix));
     }
-    if has_dot_segment(rest) {
-        return Err(ProxyError::caller(
-            ErrorCode::BadRequest,
-            Phase::Identify,
-            "the path has a `.` or `..` segment; send the path that is meant",
-        ));
-    }
     let rest = behind.unwrap_or(rest);
+    check_spelling(&parts.method, rest)?;
     Ok(Place {
         endpoint: endpoint(&parts.method, rest, &parts.headers),
         rest: path.len() - rest.len()..path.len(),
@@ -83,13 +77,59 @@ fn dialect(rest: &str, headers: &HeaderMap) -> Dialect {
     }
 }
 
-/// A provider that normalises paths would leave the prefix that the configuration gives it.
-fn has_dot_segment(path: &str) -> bool {
-    // Only what begins as a dot can be one: the others are not copied.
-    path.split('/').filter(|segment| segment.starts_with(['.', '%'])).any(|segment| {
-        let decoded = segment.replace("%2e", ".").replace("%2E", ".");
-        decoded == "." || decoded == ".."
-    })
+/// A provider may read another spelling of a path as the path: `..` would leave the prefix that the configuration gives it,
+/// and an odd spelling of a generation call would pass every flag, guard and limit.
+fn check_spelling(method: &Method, rest: &str) -> Result<(), ProxyError> {
+    if !rest.contains(['%', '.', '\\']) && !rest.contains("//") {
+        return Ok(());
+    }
+    let meant = plain(rest);
+    let mut segments = meant.split('/');
+    let leaves = segments.any(|segment| segment == "." || segment == "..");
+    let squeezed: String =
+        meant.split('/').filter(|part| !part.is_empty()).flat_map(|part| ["/", part]).collect();
+    let behind = strip_version(&squeezed).unwrap_or(&squeezed);
+    let generation = |path: &str| matches!(path, "/chat/completions" | "/messages") && method == Method::POST;
+    if leaves || (generation(behind) && !generation(rest)) {
+        return Err(ProxyError::caller(
+            ErrorCode::BadRequest,
+            Phase::Identify,
+            "the path is spelled so that it may be read as another one (`.` or `..`, escapes, `//`); send the path that is meant",
+        ));
+    }
+    Ok(())
+}
+
+/// The path with its escapes undone, twice at the most, and backslashes as slashes: as a careless reader sees it.
+fn plain(path: &str) -> String {
+    let once = unescaped(path.as_bytes());
+    let twice = unescaped(&once);
+    String::from_utf8_lossy(&twice).replace('\\', "/")
+}
+
+fn unescaped(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((first, behind)) = rest.split_first() {
+        let digit = |byte: &u8| char::from(*byte).to_digit(16);
+        match (first, behind) {
+            (b'%', [high, low, after @ ..]) => match (digit(high), digit(low)) {
+                (Some(high), Some(low)) => {
+                    out.push((high * 16 + low) as u8);
+                    rest = after;
+                }
+                _ => {
+                    out.push(b'%');
+                    rest = behind;
+                }
+            },
+            _ => {
+                out.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    out
 }
 
 fn wrong_base_url(prefix: &str) -> ProxyError {

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ use crate::observe::Outcome;
 use crate::proxy::body::{AnswerBody, BodyBroken};
 use crate::proxy::dispatch::{Answered, Upstream};
 use crate::proxy::exchange::Exchange;
+use crate::proxy::identify::Upload;
 use crate::proxy::{hop_by_hop, respond};
 use crate::wire::{ErrorCode, ErrorParts, Finish, Tap, UsageFilter, error_event};
 
@@ -32,11 +34,15 @@ pub struct Relay {
     exchange: Exchange,
     body: Incoming,
     upstream: Option<Upstream>,
+    /// What becomes of a request's body that streams through: until it is done, the connection is not free.
+    upload: Option<Rc<Upload>>,
     tap: Tap,
     filter: Option<UsageFilter>,
     /// What the filter has let through and the caller has not taken yet.
     ready: VecDeque<Bytes>,
     state: State,
+    /// The last piece was handed over and not taken yet, as far as is known.
+    handed: bool,
     /// It is an event stream whose text is readable: an error event can be put into it.
     events: bool,
     /// Its end is told by the connection's end alone.
@@ -66,10 +72,11 @@ enum Piece {
 
 /// Makes the caller's answer of the provider's.
 pub(crate) fn relay(mut exchange: Exchange, answered: Answered, hide_usage: bool) -> Response<AnswerBody> {
-    let Answered { response, upstream } = answered;
+    let Answered { response, upstream, upload } = answered;
     let (mut head, body) = response.into_parts();
     let ends_with_connection = ends_with_connection(head.version, &head.headers, &body);
     hop_by_hop::remove(&mut head.headers);
+    respond::remove_own(&mut head.headers);
     head.version = Version::HTTP_11;
     let events = is_event_stream(&head.headers);
     let encoding =
@@ -95,10 +102,12 @@ pub(crate) fn relay(mut exchange: Exchange, answered: Answered, hide_usage: bool
     let relay = Relay {
         body,
         upstream: Some(upstream),
+        upload,
         tap,
         filter,
         ready: VecDeque::new(),
         state: State::Flowing,
+        handed: false,
         events: events && readable,
         ends_with_connection,
         status: head.status.as_u16(),
@@ -137,6 +146,18 @@ fn ends_with_connection(version: Version, headers: &HeaderMap, body: &Incoming) 
 impl Relay {
     /// The next piece for the caller.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyBroken>>> {
+        if std::mem::take(&mut self.handed) {
+            self.exchange.connection.take();
+        }
+        let polled = self.next_frame(cx);
+        if matches!(polled, Poll::Ready(Some(Ok(_)))) {
+            self.handed = true;
+            self.exchange.connection.hand();
+        }
+        polled
+    }
+
+    fn next_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyBroken>>> {
         loop {
             if let Some(bytes) = self.ready.pop_front() {
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
@@ -147,6 +168,11 @@ impl Relay {
                     ready!(sleep.as_mut().poll(cx));
                     self.state = State::Over;
                     return Poll::Ready(Some(Err(BodyBroken::Answer)));
+                }
+                // A provider that never pauses is never waited for, and has to end all the same.
+                State::Flowing if self.total.is_some_and(|total| clock::now() >= total) => {
+                    self.break_off(Outcome::Timeout);
+                    continue;
                 }
                 State::Flowing => {}
             }
@@ -248,9 +274,13 @@ impl Relay {
     }
 
     /// An answer whose end only the connection tells has to say itself that it is whole.
-    fn ends_too_early(&self) -> bool {
+    fn ends_too_early(&mut self) -> bool {
+        if !self.ends_with_connection {
+            return false;
+        }
+        self.tap.finish();
         let facts = self.tap.facts();
-        self.events && self.ends_with_connection && !facts.blind && !facts.complete && !facts.error
+        !facts.blind && !facts.complete && !facts.error
     }
 
     /// The provider has said everything.
@@ -262,7 +292,8 @@ impl Relay {
         self.tap.finish();
         let outcome = self.outcome();
         self.settle(outcome);
-        if let Some(upstream) = self.upstream.take().filter(|_| !self.ends_with_connection) {
+        let uploaded = self.upload.as_ref().is_none_or(|upload| upload.done.get().is_some());
+        if let Some(upstream) = self.upstream.take().filter(|_| uploaded && !self.ends_with_connection) {
             self.exchange.worker.pool.borrow_mut().put(upstream, clock::now());
         }
     }
@@ -328,9 +359,18 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
+        if self.handed {
+            self.exchange.connection.take();
+        }
         // hyper does not ask for the end of an answer whose length it knows.
-        if matches!(self.state, State::Flowing) && self.is_over() {
+        if !matches!(self.state, State::Flowing) {
+            return;
+        }
+        if self.is_over() {
             self.end();
+        } else if !self.tap.facts().blind {
+            // The caller went away; what the provider has told until then is billed.
+            self.exchange.facts = Some(self.tap.facts().clone());
         }
     }
 }

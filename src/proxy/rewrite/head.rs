@@ -26,7 +26,7 @@ pub(super) enum Credential {
 /// Where the request goes: the provider's prefix, then the path and query as they were sent.
 pub(super) fn target(uri: &Uri, identified: &Identified, provider: &ProviderPlan) -> Result<Uri, ProxyError> {
     let rest = uri.path().get(identified.place.rest.clone()).unwrap_or_default();
-    let prefix = provider.prefix(identified.place.endpoint.dialect());
+    let prefix = &provider.prefix;
     let mut text =
         String::with_capacity(prefix.len() + rest.len() + 1 + uri.query().map_or(0, |query| query.len() + 1));
     text.push_str(prefix);
@@ -52,7 +52,7 @@ pub(super) fn credentials(
     let chosen = match exchange.decision.as_ref().map(|decision| &decision.answerer) {
         Some(Answerer::Model { as_sent, .. }) => !as_sent,
         Some(Answerer::Unknown { .. } | Answerer::PassThrough { .. }) => false,
-        Some(Answerer::Reply(_)) | None => true,
+        Some(Answerer::Reply(_) | Answerer::Nobody) | None => true,
     };
     let callers = provider.provider.forward_client_key && identified.caller.key == CallerKey::Providers;
     match &provider.credential {
@@ -107,15 +107,14 @@ pub(super) fn headers(
 
 /// The answer must be one that the tap can read: what dimmer cannot decode is taken off the list.
 fn narrow_accept_encoding(headers: &mut HeaderMap) {
-    let Some(accepted) = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()) else {
-        return;
-    };
-    let narrowed = decodable(accepted);
-    if narrowed == accepted {
+    let lines = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let accepted = lines.collect::<SmallVec<[&str; 2]>>().join(", ");
+    if accepted.is_empty() {
         return;
     }
-    match HeaderValue::from_str(&narrowed) {
-        Ok(value) => headers.insert(header::ACCEPT_ENCODING, value),
-        Err(_) => headers.remove(header::ACCEPT_ENCODING),
-    };
+    let narrowed = decodable(&accepted);
+    if narrowed != accepted {
+        let value = HeaderValue::from_str(&narrowed).unwrap_or(HeaderValue::from_static("identity"));
+        headers.insert(header::ACCEPT_ENCODING, value);
+    }
 }

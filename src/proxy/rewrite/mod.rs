@@ -4,7 +4,7 @@ mod head;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Version, header};
+use http::{HeaderValue, Request, Version, header};
 use hyper::body::Incoming;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,8 +22,8 @@ use crate::wire::{Edits, Endpoint, ErrorCode, Frames, RequestView};
 pub(crate) enum Payload {
     /// Read whole, and found to be JSON. Boxed: it is a kilobyte that would be copied from stage to stage.
     Read(Box<(Held, RequestView)>),
-    /// As it comes.
-    Unread(Incoming),
+    /// As it comes; none where there is no body.
+    Unread(Option<Incoming>),
 }
 
 /// What goes to a provider.
@@ -52,7 +52,7 @@ pub(crate) fn rewrite(
     let provider = match &decision.answerer {
         Answerer::Model { plan, .. } => Arc::clone(&plan.provider),
         Answerer::Unknown { provider } | Answerer::PassThrough { provider } => Arc::clone(provider),
-        Answerer::Reply(_) => return Err(undecided()),
+        Answerer::Reply(_) | Answerer::Nobody => return Err(undecided()),
     };
     let target = head::target(&parts.uri, identified, &provider)?;
     let read = matches!(payload, Payload::Read(..));
@@ -68,11 +68,16 @@ pub(crate) fn rewrite(
             }
             let (frames, hides) = splice(exchange, &held.bytes, &view)?;
             hide_usage = hides;
+            if hides {
+                // What has to be cut out of the answer again must come as it is.
+                headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            }
             headers.insert(header::CONTENT_LENGTH, frames.len.into());
             RequestBody::held(frames)
         }
-        Payload::Unread(body) if http_body::Body::is_end_stream(&body) => RequestBody::empty(),
-        Payload::Unread(body) => {
+        Payload::Unread(None) => RequestBody::empty(),
+        Payload::Unread(Some(body)) if http_body::Body::is_end_stream(&body) => RequestBody::empty(),
+        Payload::Unread(Some(body)) => {
             let body = Streamed::new(body, &exchange.snapshot.config.server.limits)?;
             upload = Some(body.upload());
             RequestBody::Streamed(body)
@@ -91,7 +96,7 @@ fn splice(exchange: &mut Exchange, body: &Bytes, view: &RequestView) -> Result<(
     let Some(decision) = &exchange.decision else { return Err(undecided()) };
     let mut edits = Edits::new(view, body);
     let mut dropped = Vec::new();
-    model(exchange, decision, body, view, &mut edits);
+    model(decision, body, view, &mut edits);
     if let Some((text, mode)) = &decision.prompt {
         edits.system_prompt(*mode, text).map_err(ProxyError::bad_json)?;
     }
@@ -109,13 +114,13 @@ fn splice(exchange: &mut Exchange, body: &Bytes, view: &RequestView) -> Result<(
 }
 
 /// The provider's name of the model, where it is not what the request says already.
-fn model(exchange: &Exchange, decision: &Decision, body: &Bytes, view: &RequestView, edits: &mut Edits<'_>) {
+fn model(decision: &Decision, body: &Bytes, view: &RequestView, edits: &mut Edits<'_>) {
     let Answerer::Model { plan, as_sent } = &decision.answerer else { return };
     let asked = view.model(body);
     let asked = asked.as_deref().unwrap_or_default();
     // One of the model's other names is the app's own choice of a version: it stays as it was sent.
     let other_name = *as_sent && asked != plan.model.name.as_str();
-    if asked != plan.model.upstream_model && !(other_name && exchange.snapshot.model(asked).is_some()) {
+    if asked != plan.model.upstream_model && !other_name {
         edits.model(plan.model.upstream_json.clone());
     }
 }

@@ -51,9 +51,7 @@ impl Dimmer {
     pub(crate) fn start_with(toml: &str, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("routes.toml"), toml).unwrap();
-        let mut all = vec![("TEST_KEY", TEST_KEY)];
-        all.extend_from_slice(environment);
-        Self::start_in(folder, &all)
+        Self::start_in(folder, environment)
     }
 
     /// Starts `dimmer serve` with the routes.toml of this folder, which goes with the gateway.
@@ -61,6 +59,7 @@ impl Dimmer {
         let mut child = Command::new(DIMMER)
             .args(["serve", "--config"])
             .arg(folder.path().join("routes.toml"))
+            .env("TEST_KEY", TEST_KEY)
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
