@@ -1,6 +1,6 @@
 //! What a request costs: CPU time of dimmer's process per request and per streamed event, beside a bare hyper proxy's.
 //!
-//!     cargo bench --bench proxy                          # under four minutes
+//!     cargo bench --bench proxy                          # three minutes
 //!     cargo bench --bench proxy -- --quick               # under one
 //!     cargo bench --bench proxy -- --markdown FILE       # writes the tables too
 //!     cargo bench --bench proxy -- --against PROGRAM     # another build of dimmer in the same rounds
