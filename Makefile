@@ -52,5 +52,5 @@ test-long: prepare ## make test with ten times as many property cases, in a rele
 	DIMMER_TEST_CLIENTS=$(CLIENTS) PROPTEST_CASES=$${PROPTEST_CASES:-2560} $(CARGO) test --locked --release
 	@echo "make test-long: all tests passed"
 
-bench: ## the benchmarks, in a release build
-	$(CARGO) bench --locked
+bench: ## what dimmer costs beside a bare hyper proxy (3 minutes; ARGS=--quick: 1)
+	$(CARGO) bench --locked --bench proxy -- $(ARGS)

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, header};
 use smallvec::SmallVec;
 
-const FIELDS: [HeaderName; 9] = [
+static FIELDS: [HeaderName; 9] = [
     header::CONNECTION,
     header::TRANSFER_ENCODING,
     header::UPGRADE,

@@ -69,7 +69,7 @@ pub(super) fn credentials(
 const KEYS: usize = 3;
 
 /// Never sent on, unless the caller's own credential is.
-const CREDENTIALS: [HeaderName; 6] = [
+static CREDENTIALS: [HeaderName; 6] = [
     header::AUTHORIZATION,
     HeaderName::from_static("x-api-key"),
     HeaderName::from_static("api-key"),

@@ -11,9 +11,12 @@ pub(crate) fn same_text(raw: &[u8], text: &str) -> bool {
     if raw == text.as_bytes() {
         return true;
     }
-    // Escapes only ever lengthen, and by a bounded factor: long strings are not decoded just to be found different.
+    // Escapes only ever lengthen, and by a bounded factor, and the first letter is itself or an escape: most strings are
+    // found different without a look at the rest of them.
     let may_be_escaped = raw.len() > text.len() && raw.len() <= text.len().saturating_mul(ESCAPE_BYTES_MAX);
-    may_be_escaped && memchr::memchr(b'\\', raw).is_some() && unescape(raw) == text
+    let begins_alike =
+        raw.first().is_some_and(|first| *first == b'\\' || text.as_bytes().first() == Some(first));
+    may_be_escaped && begins_alike && memchr::memchr(b'\\', raw).is_some() && unescape(raw) == text
 }
 
 /// The text of `raw`, the inside of a checked string. Half a surrogate pair, which JSON can spell and Unicode cannot,

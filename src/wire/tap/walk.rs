@@ -251,7 +251,11 @@ const SHORT: usize = 32;
 
 /// The characters that start in UTF-8 bytes: every byte but the continuations.
 fn starts(utf8: &[u8]) -> u64 {
-    utf8.iter().filter(|byte| **byte & 0xC0 != 0x80).count() as u64
+    // Counts of a byte each, which cannot overflow in a chunk, are summed many at a time; one count over all is not.
+    let in_chunk = |chunk: &[u8]| {
+        chunk.iter().fold(0_u8, |count, byte| count.wrapping_add(u8::from(byte & 0xC0 != 0x80)))
+    };
+    utf8.chunks(u8::MAX.into()).map(|chunk| u64::from(in_chunk(chunk))).sum()
 }
 
 /// How long the escape at the start is, a surrogate pair taken as one.

@@ -1,0 +1,69 @@
+//! A fake provider: answers at once, or streams events at a fixed pace. It parses nothing that it does not need.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use memchr::memmem;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until};
+
+use crate::http1::{Connection, has};
+use crate::process::{Outcome, announce, listener, on_one_thread};
+use crate::traffic::{ECHO, STREAM_HEAD, answer, stream_writes, whole_answer};
+
+/// Between two events of a stream: 50 a second, a fast model.
+const PACE: Duration = Duration::from_millis(20);
+
+/// Made once.
+struct Answers {
+    whole: Bytes,
+    stream: Vec<Bytes>,
+    stream_with_usage: Vec<Bytes>,
+}
+
+/// Serves until it is killed.
+pub(crate) fn run() -> Outcome<()> {
+    on_one_thread(async {
+        let listener = listener().await?;
+        announce(listener.local_addr()?)?;
+        let answers = Rc::new(Answers {
+            whole: whole_answer(),
+            stream: stream_writes(false),
+            stream_with_usage: stream_writes(true),
+        });
+        loop {
+            let (stream, _) = listener.accept().await?;
+            tokio::task::spawn_local(serve(stream, Rc::clone(&answers)));
+        }
+    })
+}
+
+/// Errors end the connection; who waits for an answer counts it as failed.
+async fn serve(stream: TcpStream, answers: Rc<Answers>) -> io::Result<()> {
+    let mut connection = Connection::new(stream)?;
+    while let Some((head, body)) = connection.message().await? {
+        if memmem::find(&body, b"\"stream\":true").is_some() {
+            let with_usage = memmem::find(&body, b"\"include_usage\":true").is_some();
+            let writes = if with_usage { &answers.stream_with_usage } else { &answers.stream };
+            stream_out(&mut connection, writes).await?;
+        } else if has(&head, ECHO) {
+            connection.send(&answer(&body)).await?;
+        } else {
+            connection.send(&answers.whole).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn stream_out(connection: &mut Connection, writes: &[Bytes]) -> io::Result<()> {
+    connection.send(STREAM_HEAD).await?;
+    let mut due = Instant::now();
+    for write in writes {
+        due += PACE;
+        sleep_until(due).await;
+        connection.send(write).await?;
+    }
+    Ok(())
+}
