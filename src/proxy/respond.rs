@@ -57,14 +57,6 @@ pub(crate) fn answer_headers(exchange: &Exchange, headers: &mut HeaderMap) {
     }
 }
 
-/// Takes `x-dimmer-*` off a provider's answer: these fields are ours to say.
-pub(crate) fn remove_own(headers: &mut HeaderMap) {
-    let own = |name: &&HeaderName| name.as_str().starts_with("x-dimmer-");
-    while let Some(name) = headers.keys().find(own).cloned() {
-        headers.remove(name);
-    }
-}
-
 /// A value that cannot stand in a header is left out: names of the configuration may hold any letters.
 fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {

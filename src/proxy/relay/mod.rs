@@ -21,7 +21,7 @@ use crate::proxy::body::{AnswerBody, BodyBroken};
 use crate::proxy::dispatch::{Answered, Upstream};
 use crate::proxy::exchange::Exchange;
 use crate::proxy::identify::Upload;
-use crate::proxy::{hop_by_hop, respond};
+use crate::proxy::{fields, respond};
 use crate::wire::{ErrorCode, ErrorParts, Finish, Tap, UsageFilter, error_event};
 
 /// How long an error event gets to reach the caller before the transfer is broken off: hyper throws away what it has not
@@ -75,8 +75,7 @@ pub(crate) fn relay(mut exchange: Exchange, answered: Answered, hide_usage: bool
     let Answered { response, upstream, upload } = answered;
     let (mut head, body) = response.into_parts();
     let ends_with_connection = ends_with_connection(head.version, &head.headers, &body);
-    hop_by_hop::remove(&mut head.headers);
-    respond::remove_own(&mut head.headers);
+    fields::remove(&mut head.headers, |_| false);
     head.version = Version::HTTP_11;
     let events = is_event_stream(&head.headers);
     let encoding =

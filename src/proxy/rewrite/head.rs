@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::proxy::decide::Answerer;
 use crate::proxy::error::{Phase, ProxyError};
 use crate::proxy::exchange::Exchange;
-use crate::proxy::hop_by_hop;
+use crate::proxy::fields;
 use crate::proxy::identify::{CallerKey, Identified};
 use crate::snapshot::ProviderPlan;
 use crate::wire::{ErrorCode, decodable};
@@ -86,19 +86,12 @@ pub(super) fn headers(
     sent: Credential,
     read: bool,
 ) -> HeaderMap {
-    hop_by_hop::remove(&mut headers);
-    let out: SmallVec<[HeaderName; 4]> =
-        headers.keys().filter(|name| name.as_str().starts_with("x-dimmer-")).cloned().collect();
-    for name in out.iter().chain(&exchange.snapshot.context_headers) {
-        headers.remove(name);
-    }
-    if sent != Credential::Callers {
-        for name in &CREDENTIALS {
-            headers.remove(name);
-        }
-    } else {
-        headers.remove(header::COOKIE);
-    }
+    let context = &exchange.snapshot.context_headers;
+    fields::remove(&mut headers, |name| {
+        let credential =
+            CREDENTIALS.contains(name) && (sent != Credential::Callers || *name == header::COOKIE);
+        credential || context.contains(name)
+    });
     if let (Credential::Ours, Some((name, value))) = (sent, &provider.credential) {
         headers.insert(name.clone(), value.clone());
     }

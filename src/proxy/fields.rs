@@ -1,9 +1,9 @@
-//! Header fields that belong to one connection and never travel on: RFC 9110 section 7.6.1.
+//! Header fields that do not travel on: those of one connection (RFC 9110 section 7.6.1), and dimmer's own.
 
 use http::{HeaderMap, HeaderName, header};
 use smallvec::SmallVec;
 
-static FIELDS: [HeaderName; 9] = [
+static HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
@@ -15,8 +15,9 @@ static FIELDS: [HeaderName; 9] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// Takes them out, and whatever `Connection` names besides.
-pub(crate) fn remove(headers: &mut HeaderMap) {
+/// Takes out what belongs to the connection, what `Connection` names besides, `x-dimmer-*`, and what `also` says. One walk
+/// over the fields that are there is cheaper than a look for each that might be.
+pub(crate) fn remove(headers: &mut HeaderMap, also: impl Fn(&HeaderName) -> bool) {
     let named: SmallVec<[HeaderName; 2]> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -25,7 +26,14 @@ pub(crate) fn remove(headers: &mut HeaderMap) {
         .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
         .filter(|name| *name != header::CONTENT_LENGTH && *name != header::HOST)
         .collect();
-    for name in FIELDS.iter().chain(&named) {
+    let stays_here = |name: &&HeaderName| {
+        HOP_BY_HOP.contains(name)
+            || named.contains(name)
+            || name.as_str().starts_with("x-dimmer-")
+            || also(name)
+    };
+    let out: SmallVec<[HeaderName; 8]> = headers.keys().filter(stays_here).cloned().collect();
+    for name in &out {
         headers.remove(name);
     }
 }
