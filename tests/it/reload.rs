@@ -89,9 +89,12 @@ fn a_bad_configuration_leaves_the_good_one_serving_and_is_said_once() {
     let before = failed(&dimmer);
     dimmer.write_config("[server]\nlisten = 5\n[flags.");
     wait_until("the error is counted", || failed(&dimmer) > before);
-    let loud =
-        dimmer.logs().iter().filter(|line| line.contains("\"ERROR\"") || line.contains("\"WARN\"")).count();
-    assert!((1..=2).contains(&loud), "{:#?}", dimmer.logs());
+    let loud = |dimmer: &Dimmer| {
+        dimmer.logs().iter().filter(|line| line.contains("\"ERROR\"") || line.contains("\"WARN\"")).count()
+    };
+    // Lines are written by a thread of their own.
+    wait_until("it is said", || loud(&dimmer) > 0);
+    assert!((1..=2).contains(&loud(&dimmer)), "{:#?}", dimmer.logs());
     let mut connection = Connection::open(dimmer.data);
     let headers = "content-type: application/json\r\n";
     connection.send_request("POST", "/r/v1/chat/completions", headers, Api::Chat.ask(false).as_bytes());
