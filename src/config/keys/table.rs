@@ -67,13 +67,13 @@ pub(crate) const KEYS: &[Key] = &[
         "server.limits.write_stall",
         Kind::Duration,
         default(r#""30s""#),
-        "A caller that takes no byte of its answer for this long is cut off.",
+        "A caller that takes no byte for this long is cut off; in HTTP/2 when it takes nothing of any of its answers.",
     ),
     key(
         "server.limits.concurrent",
         Kind::Count,
         Need::Absent("(open-file limit - 200) / 2"),
-        "Requests in flight at once; beyond it 503 with Retry-After.",
+        "Requests in flight at once, and connections at once; beyond it 503 with Retry-After.",
     ),
     key(
         "server.limits.memory",
