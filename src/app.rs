@@ -180,6 +180,7 @@ impl Started {
         workers: Vec<JoinHandle<()>>,
     ) -> Result<Ended, StartError> {
         let mut signals = Signals::new()?;
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %self.data, admin = %self.admin, "serving");
         let readiness = Arc::new(Readiness::default());
         readiness.set(true);
         let Parts { data, admin, store, metrics, loader, changes } = self.parts;
@@ -200,7 +201,9 @@ impl Started {
         let patience = store.load().config.server.drain;
         tracing::info!(patience_s = patience.as_secs_f64(), "draining: new connections are refused");
         drain.send_replace(true);
-        Ok(signals.wait_for(workers, patience).await)
+        let ended = signals.wait_for(workers, patience).await;
+        tracing::info!(how = ?ended, "stopped");
+        Ok(ended)
     }
 }
 

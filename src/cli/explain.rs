@@ -112,21 +112,23 @@ fn explain(arguments: &Arguments) -> Result<Explanation, String> {
     })?;
     let client = arguments.client.as_deref().map(|name| client(&snapshot, name)).transpose()?;
     let mut custom = attributes(&snapshot, &arguments.attributes)?;
-    for (place, value) in client.iter().flat_map(|client| &client.attributes) {
-        // A client's attributes beat what the caller says.
-        if let Some(slot) = custom.get_mut(usize::from(*place)) {
-            *slot = Some(value.as_value());
-        }
-    }
+    give_attributes(client, &mut custom);
     let endpoint = match arguments.dialect.as_deref() {
         Some("anthropic") => Endpoint::Messages,
         Some(_) => Endpoint::Chat,
         None if !speaks(route, Dialect::OpenAi) && speaks(route, Dialect::Anthropic) => Endpoint::Messages,
         None => Endpoint::Chat,
     };
+    // What a client says of its users counts only where it is believed, exactly as when it serves.
+    let nets = snapshot.config.context.headers_from.is_empty();
+    let believed = client.is_none_or(|client| client.trusted || !nets);
+    if !believed {
+        custom.fill(None);
+        give_attributes(client, &mut custom);
+    }
     let context = Context {
-        targeting_key: arguments.user.as_deref(),
-        conversation: arguments.conversation.as_deref(),
+        targeting_key: arguments.user.as_deref().filter(|_| believed),
+        conversation: arguments.conversation.as_deref().filter(|_| believed),
         client: arguments.client.as_deref(),
         request_id: "req_explained",
         route: &route.name,
@@ -138,7 +140,21 @@ fn explain(arguments: &Arguments) -> Result<Explanation, String> {
         custom: &custom,
     };
     let decided = decision(&snapshot, route, endpoint, &context).map_err(|error| error.to_string())?;
-    Ok(told(route, &decided, &context))
+    let mut explanation = told(route, &decided, &context);
+    if !believed {
+        let line = "what the client says of its users is not believed: it is not `trusted`, and nothing else vouches for it";
+        explanation.why.insert(0, line.to_owned());
+    }
+    Ok(explanation)
+}
+
+/// A client's attributes beat what the caller says.
+fn give_attributes<'a>(client: Option<&'a Client>, custom: &mut [Option<AttributeValue<'a>>]) {
+    for (place, value) in client.iter().flat_map(|client| &client.attributes) {
+        if let Some(slot) = custom.get_mut(usize::from(*place)) {
+            *slot = Some(value.as_value());
+        }
+    }
 }
 
 /// Whether everything that the route can serve takes requests in `dialect`.
@@ -323,10 +339,10 @@ fn because(evaluation: &Evaluation) -> &'static str {
 
 fn print(explanation: &Explanation, out: &mut impl Write) -> std::io::Result<()> {
     let answers = match (&explanation.model, &explanation.reply) {
+        _ if explanation.refusal.is_some() => "an error: the last line below".to_owned(),
         (Some(model), _) => format!("the model {model}"),
         (None, Some(reply)) => format!("the reply {reply}"),
         (None, None) if explanation.off => "503, switched off".to_owned(),
-        (None, None) if explanation.refusal.is_some() => "an error".to_owned(),
         (None, None) => "the model that the app asks for".to_owned(),
     };
     writeln!(out, "route   {}", explanation.route)?;

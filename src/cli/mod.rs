@@ -28,7 +28,7 @@ use crate::config::ProcessEnvironment;
                   dimmer check                  is ./routes.toml right, and what would be served to whom\n  \
                   dimmer explain --route assistant --user 42 --attr tier=pro\n                                why would this user get this model\n\n\
                   Exit codes: 0 done, 1 the configuration or the request is wrong, 2 the command line is wrong.\n\
-                  Logs go to standard error as JSON; DIMMER_LOG=debug shows more, DIMMER_LOG=dimmer::access=debug one line per request."
+                  Logs go to standard error as JSON; DIMMER_LOG=debug shows more, DIMMER_LOG=info,dimmer::access=debug one line per request."
 )]
 struct Arguments {
     #[command(subcommand)]

@@ -100,6 +100,8 @@ impl ProxyError {
     pub(crate) fn outcome(&self) -> Outcome {
         match (self.source, self.code) {
             (_, ErrorCode::UpstreamTimeout) => Outcome::Timeout,
+            // A flag chose a model that cannot take the request: its arm must not look healthy.
+            (Source::Internal, ErrorCode::CannotTranslate) => Outcome::UpstreamError,
             (Source::Downstream, _) => Outcome::CallerError,
             (Source::Upstream, _) => Outcome::UpstreamError,
             (Source::Internal, _) => Outcome::NotTried,

@@ -87,10 +87,8 @@ fn count_facts(exchange: &Exchange, series: &ModelSeries, facts: &Facts) {
         series.tokens(TokenKind::Output, usage.output);
         series.tokens(TokenKind::Reasoning, usage.reasoning);
     }
-    if !facts.complete && facts.usage.is_none() {
-        return;
-    }
-    match (price(decision), &facts.usage) {
+    // A stream that was cut or left tells its input at most: a cost of half an answer would pass for the whole.
+    match (price(decision), facts.usage.as_ref().filter(|_| facts.usage_final)) {
         (Some(price), Some(usage)) => {
             let usd = cost(&price, usage).as_usd();
             series.cost_usd(usd);

@@ -81,7 +81,7 @@ pub(crate) const KEYS: &[Key] = &[
         default(r#""2GiB""#),
         "Held bodies together; beyond it 503 with Retry-After.",
     ),
-    key("admin", Kind::Table, ABSENT, "The admin listener: `/metrics`, `/healthz`, `/readyz` and the API."),
+    key("admin", Kind::Table, ABSENT, "The admin listener: `/metrics`, `/healthz`, `/readyz`."),
     key(
         "admin.listen",
         Kind::Address,
@@ -94,7 +94,7 @@ pub(crate) const KEYS: &[Key] = &[
         Need::Absent("no token is asked for, on loopback only"),
         "Who may use the admin API.",
     ),
-    key("admin.tokens[].name", Kind::Text, Need::Required, "Who: the name in the audit log."),
+    key("admin.tokens[].name", Kind::Text, Need::Required, "Who holds it."),
     key(
         "admin.tokens[].role",
         Kind::Choice(&["viewer", "operator"], &[]),
