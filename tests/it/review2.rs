@@ -5,6 +5,8 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::client::conn::http2::{self, SendRequest};
@@ -128,13 +130,13 @@ fn a_slow_reader_of_a_large_answer_is_not_stalled_over_http_2() {
     let dimmer = start("write_stall = \"700ms\"", &upstream);
     run(async {
         let mut response = connect(&dimmer).await.send_request(asked(false)).await.unwrap();
-        let mut seen = 0;
-        while let Some(frame) = response.body_mut().frame().await {
+        let (mut seen, begun) = (0, Instant::now());
+        while begun.elapsed() < Duration::from_millis(2500) {
+            let frame = response.body_mut().frame().await.expect("it is larger than that");
             let frame = frame.unwrap_or_else(|error| panic!("cut after {seen} of {length} bytes: {error}"));
             seen += frame.data_ref().map_or(0, Bytes::len);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        assert_eq!(seen, length);
     });
 }
 
@@ -147,7 +149,7 @@ fn a_slow_reader_is_not_stalled_over_http_1() {
     let mut stream = connection.into_stream();
     let begun = Instant::now();
     let mut piece = [0; 16_384];
-    while begun.elapsed() < Duration::from_secs(5) {
+    while begun.elapsed() < Duration::from_millis(2500) {
         assert!(stream.read(&mut piece).is_ok_and(|count| count > 0), "cut after {:?}", begun.elapsed());
         let cut = dimmer.metrics().metric("dimmer_requests_total", &[("outcome", "cancelled")]);
         assert!(cut < 0.5, "let go after {:?}, though it reads all the time", begun.elapsed());
@@ -280,16 +282,81 @@ fn a_stall_that_begins_between_two_pieces_ends_too() {
     });
 }
 
+fn packed() -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(Api::Chat.whole().as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// One packed answer whose end only the connection tells.
+fn packed_until_close(body: Vec<u8>) -> Upstream {
+    Upstream::new(move |peer, _| {
+        peer.write("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\n\r\n");
+        peer.then(&body, After::Close)
+    })
+}
+
 #[test]
-fn callers_that_come_all_at_once_are_limited_too() {
-    let upstream = good();
-    let dimmer = start("concurrent = 4", &upstream);
-    let mut connections: Vec<Connection> = (0..40).map(|_| Connection::open(dimmer.data)).collect();
-    let mut served = 0;
-    for connection in &mut connections {
-        if connection.try_send(b"GET /r/v1/models HTTP/1.1\r\nhost: x\r\n\r\n") {
-            served += usize::from(connection.try_head().is_some_and(|head| head.status == 200));
+fn tokens_of_a_packed_answer_that_ends_with_its_connection_are_counted() {
+    let dimmer = start("", &packed_until_close(packed()));
+    let mut connection = Connection::open(dimmer.data);
+    connection.send_request("POST", CHAT, JSON, Api::Chat.ask(false).as_bytes());
+    let answer = connection.answer("POST");
+    assert!(answer.complete && answer.body == packed());
+    let metric = |name: &str, labels: &[(&str, &str)]| dimmer.metrics().metric(name, labels);
+    wait_until("it is counted", || metric("dimmer_requests_total", &[("outcome", "ok")]) > 0.5);
+    assert_eq!(metric("dimmer_tokens_total", &[("kind", "input")]).to_string(), "9");
+}
+
+#[test]
+fn half_a_packed_answer_that_ends_with_its_connection_is_not_whole() {
+    let mut half = packed();
+    half.truncate(half.len() / 2);
+    let dimmer = start("", &packed_until_close(half));
+    let mut connection = Connection::open(dimmer.data);
+    connection.send_request("POST", CHAT, JSON, Api::Chat.ask(false).as_bytes());
+    assert!(!connection.answer("POST").complete, "half a packed text came with a clean end");
+}
+
+#[test]
+fn a_connection_whose_upload_was_answered_early_is_not_used_again() {
+    let upstream = Upstream::on_accept(|peer| {
+        while peer.request_head().is_some() {
+            peer.write(json("200 OK", "{}"));
         }
+        After::Close
+    });
+    let dimmer = start("", &upstream);
+    let mut connection = Connection::open(dimmer.data);
+    connection.send(
+        b"POST /r/v1/files HTTP/1.1\r\nhost: x\r\ncontent-length: 5000\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n",
+    );
+    assert_eq!(connection.answer("POST").status, 200);
+    connection.reset();
+    let mut next = Connection::open(dimmer.data);
+    next.send_request("GET", "/r/v1/models", "", b"");
+    assert_eq!(next.answer("GET").status, 200);
+    assert_eq!(upstream.connections(), 2);
+}
+
+#[test]
+fn callers_that_go_away_leave_nothing_reserved() {
+    let dimmer = start("concurrent = 3\nbody = \"1MiB\"\nmemory = \"1MiB\"", &good());
+    let toml = std::fs::read_to_string(dimmer.config_path()).unwrap();
+    let reads = "[models.m-1]\nprovider = \"p\"\n[routes.w]\npath = \"/w\"\nmodel = \"m-1\"\n";
+    dimmer.reload_and_wait(&(toml + reads));
+    let in_flight = || dimmer.metrics().metric("dimmer_in_flight_requests", &[("route", "w")]);
+    for _ in 0..4 {
+        let mut connection = Connection::open(dimmer.data);
+        connection
+            .send(b"POST /w/v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n");
+        connection.send(&[b' '; 900_000]);
+        wait_until("it is in flight", || in_flight() > 0.5);
+        connection.reset();
+        wait_until("its going is felt", || in_flight() < 0.5);
     }
-    assert!((4..=8).contains(&served), "{served} connections are open");
+    let mut connection = Connection::open(dimmer.data);
+    let ask = Api::Chat.ask(false) + &" ".repeat(900_000);
+    connection.send_request("POST", "/w/v1/chat/completions", JSON, ask.as_bytes());
+    assert_eq!(connection.answer("POST").status, 200);
 }
