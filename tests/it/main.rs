@@ -31,6 +31,8 @@ mod replies;
 #[cfg(test)]
 mod review;
 #[cfg(test)]
+mod review2;
+#[cfg(test)]
 mod routing;
 #[cfg(test)]
 mod sdk;

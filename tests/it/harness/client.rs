@@ -94,6 +94,11 @@ impl Connection {
         self.send(&bytes);
     }
 
+    /// The socket itself, for a test that decides how fast it reads.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// Closes the sending half only.
     pub(crate) fn half_close(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
