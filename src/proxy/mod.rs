@@ -79,6 +79,10 @@ async fn stages(
     if matches!(exchange.decision.as_ref().map(|decision| &decision.answerer), Some(Answerer::Reply(_))) {
         return Ok(Answer::Reply(payload));
     }
+    let payload = match payload {
+        Payload::Unread(_) => Payload::Unread(body.take()),
+        read => read,
+    };
     let outgoing = rewrite::rewrite(exchange, &identified, parts, payload)?;
     let hide_usage = outgoing.hide_usage;
     Ok(Answer::Relayed(dispatch::send(exchange, outgoing).await?, hide_usage))
@@ -92,7 +96,7 @@ async fn read(
     body: &mut Option<Incoming>,
 ) -> Result<Payload, ProxyError> {
     if !identify::must_read(identified, exchange, &parts.method) {
-        return Ok(Payload::Unread(body.take()));
+        return Ok(Payload::Unread(None));
     }
     let held = match body {
         Some(incoming) => identify::hold(exchange, &parts.headers, incoming).await?,

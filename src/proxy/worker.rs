@@ -28,6 +28,8 @@ pub struct Gateway {
     pub(crate) connector: Connector,
     /// Flips once, to true, when draining begins. Written by `app`.
     pub(crate) draining: watch::Receiver<bool>,
+    /// How many connections the open-file limit leaves room for, each with one to a provider.
+    pub(crate) most_connections: u64,
     /// The data listener is on loopback: without `[clients]` everybody on it is believed.
     pub(crate) on_loopback: bool,
     /// The high half of every request id of this process: random.
@@ -70,6 +72,11 @@ impl Gateway {
             held_bytes: Arc::new(AtomicU64::new(0)),
             connector: Connector::new(),
             draining,
+            most_connections: rlimit::Resource::NOFILE
+                .get_soft()
+                .unwrap_or(u64::MAX)
+                .saturating_sub(RESERVED_FILES)
+                / 2,
             on_loopback,
             id_prefix: u64::from_le_bytes(seed),
             next_worker: AtomicU64::new(0),
@@ -81,6 +88,9 @@ impl Gateway {
         self.store.load_full()
     }
 }
+
+/// Descriptors for everything but callers and providers: listeners, logs, stores, the admin listener.
+const RESERVED_FILES: u64 = 200;
 
 impl Worker {
     /// One per thread.

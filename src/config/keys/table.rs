@@ -73,7 +73,7 @@ pub(crate) const KEYS: &[Key] = &[
         "server.limits.concurrent",
         Kind::Count,
         Need::Absent("(open-file limit - 200) / 2"),
-        "Requests in flight at once, and connections at once; beyond it 503 with Retry-After.",
+        "Requests in flight at once; beyond it 503 with Retry-After. Connections are refused when the open-file limit runs out.",
     ),
     key(
         "server.limits.memory",

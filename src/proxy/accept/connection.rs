@@ -14,6 +14,7 @@ use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -101,9 +102,15 @@ impl ConnectionState {
         self.taken_at.set(clock::now());
     }
 
-    /// Since when no answer's piece is taken, though some lie ready.
+    /// Bytes of answers went out.
+    pub(super) fn moved(&self) {
+        self.taken_at.set(clock::now());
+    }
+
+    /// Since when nothing of any answer is taken, though a piece of each lies ready. One stream whose reader pauses must not end
+    /// the others, so all of them have to be stuck.
     pub(super) fn untaken_since(&self) -> Option<Instant> {
-        (self.handed.get() > 0).then(|| self.taken_at.get())
+        (self.handed.get() > 0 && self.handed.get() >= self.in_service.get()).then(|| self.taken_at.get())
     }
 
     /// Whether no request is being served, and since when.
@@ -124,10 +131,11 @@ pub(super) struct Patience {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
-    let _open = Open::new(&worker);
+pub(super) async fn serve(worker: Rc<Worker>, _open: Open, stream: TcpStream, peer: SocketAddr) {
     // Without it an answer's last small piece waits for the caller's delayed acknowledgement, 40 ms.
     let _ = stream.set_nodelay(true);
+    // Without it the system calls a socket writable only when a third of megabytes has drained: a slow reader looks stalled.
+    let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
     let limits = worker.gateway.snapshot().config.server.limits.clone();
     let patience =
         Patience { head: limits.header_timeout, idle: limits.idle_timeout, write_stall: limits.write_stall };
@@ -148,11 +156,14 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
     }
 }
 
+/// How much of an answer may lie in the system, not sent yet.
+const UNSENT: u32 = 128 * 1024;
+
 /// Counts a connection as open for as long as it lives.
-struct Open(Arc<Gateway>);
+pub(super) struct Open(Arc<Gateway>);
 
 impl Open {
-    fn new(worker: &Worker) -> Self {
+    pub(super) fn new(worker: &Worker) -> Self {
         worker.gateway.connections.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(&worker.gateway))
     }
@@ -213,7 +224,13 @@ async fn http_1(
         .max_buf_size(head.max(READ_BUFFER))
         .header_read_timeout(None)
         .serve_connection(io, service);
-    until_drained(std::pin::pin!(connection), draining, http1::Connection::graceful_shutdown).await
+    until_drained(
+        std::pin::pin!(connection),
+        std::future::pending(),
+        draining,
+        http1::Connection::graceful_shutdown,
+    )
+    .await
 }
 
 /// hyper's own read buffer grows up to here for large bodies; a smaller one costs more reads.
@@ -234,6 +251,7 @@ async fn http_2(
     limits: &Limits,
 ) -> hyper::Result<()> {
     let draining = worker.gateway.draining.clone();
+    let quiet = quiet(Rc::clone(&state), limits.idle_timeout);
     let service = service_fn(move |request| exchange(Rc::clone(&worker), Rc::clone(&state), request));
     let head = u32::try_from(limits.headers).unwrap_or(u32::MAX).saturating_add(HEAD_SLACK as u32);
     let connection = http2::Builder::new(OnThisThread)
@@ -247,17 +265,31 @@ async fn http_2(
         .max_send_buf_size(SEND_BUFFER)
         .max_header_list_size(head)
         .serve_connection(io, service);
-    until_drained(std::pin::pin!(connection), draining, http2::Connection::graceful_shutdown).await
+    until_drained(std::pin::pin!(connection), quiet, draining, http2::Connection::graceful_shutdown).await
 }
 
-/// Serves on; when draining begins, what is in flight is finished and nothing more is taken.
+/// Waits until nothing has been asked for so long. The caller is told before the connection closes (GOAWAY), so that a request
+/// on its way is known not to have been taken.
+async fn quiet(state: Rc<ConnectionState>, idle: Duration) {
+    loop {
+        let since = state.idle_since().unwrap_or_else(clock::now);
+        if clock::now() >= since + idle {
+            return;
+        }
+        tokio::time::sleep_until((since + idle).into()).await;
+    }
+}
+
+/// Serves on; when it is quiet or draining begins, what is in flight is finished and nothing more is taken.
 async fn until_drained<C: Future<Output = hyper::Result<()>>>(
     mut connection: Pin<&mut C>,
+    quiet: impl Future<Output = ()>,
     mut draining: watch::Receiver<bool>,
     shut_down: impl FnOnce(Pin<&mut C>),
 ) -> hyper::Result<()> {
     tokio::select! {
         ended = &mut connection => return ended,
+        () = quiet => shut_down(connection.as_mut()),
         _ = draining.wait_for(|draining| *draining) => shut_down(connection.as_mut()),
     }
     connection.await

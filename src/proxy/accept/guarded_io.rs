@@ -78,7 +78,9 @@ impl GuardedIo {
     fn deadline(&self) -> Option<Instant> {
         let idle = self.state.idle_since();
         let head = self.in_head(idle).map(|since| since + self.patience.head);
-        let idle = idle.map(|since| since + self.patience.idle);
+        // In HTTP/2 the connection says goodbye by itself; this is for who does not listen.
+        let grace = if self.http_1 { Duration::ZERO } else { LAST_WORDS };
+        let idle = idle.map(|since| since + self.patience.idle + grace);
         // In HTTP/2 a caller stalls by granting no window: the socket itself is never blocked then.
         let stall = self
             .stalled_since
@@ -91,7 +93,9 @@ impl GuardedIo {
 
     /// Makes sure that the timer fires no later than the deadline; says whether the deadline has passed.
     fn over(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(deadline) = self.deadline() else { return false };
+        // An HTTP/2 stream can stall without waking this connection: it is looked at again in any case.
+        let look_again = (!self.http_1).then(|| clock::now() + self.patience.write_stall);
+        let Some(deadline) = self.deadline().or(look_again) else { return false };
         if self.timer.deadline().into_std() > deadline {
             self.timer.as_mut().reset(deadline.into());
         }
@@ -136,6 +140,18 @@ impl GuardedIo {
         io::ErrorKind::TimedOut.into()
     }
 
+    /// Bytes went out: a caller that takes an answer slowly takes it. Less than this is housekeeping of HTTP/2.
+    fn wrote_bytes(
+        &mut self,
+        cx: &mut Context<'_>,
+        result: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if !self.http_1 && matches!(result, Poll::Ready(Ok(1024..))) {
+            self.state.moved();
+        }
+        self.wrote(cx, result)
+    }
+
     /// What a write said decides whether the caller is stalled.
     fn wrote<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if result.is_ready() {
@@ -171,7 +187,7 @@ impl Read for GuardedIo {
 impl Write for GuardedIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.inner).poll_write(cx, bytes);
-        self.wrote(cx, result)
+        self.wrote_bytes(cx, result)
     }
 
     fn poll_write_vectored(
@@ -180,7 +196,7 @@ impl Write for GuardedIo {
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.inner).poll_write_vectored(cx, buffers);
-        self.wrote(cx, result)
+        self.wrote_bytes(cx, result)
     }
 
     fn is_write_vectored(&self) -> bool {

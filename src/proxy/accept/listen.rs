@@ -29,7 +29,8 @@ pub async fn serve(worker: Rc<Worker>, listener: std::net::TcpListener) -> io::R
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) if is_full(&worker) => refuse(&worker, &stream),
                 Ok((stream, peer)) => {
-                    connections.spawn_local(connection::serve(Rc::clone(&worker), stream, peer));
+                    let open = connection::Open::new(&worker);
+                    connections.spawn_local(connection::serve(Rc::clone(&worker), open, stream, peer));
                 }
                 Err(error) => {
                     worker.gateway.series.accept_errors.inc();
@@ -49,10 +50,11 @@ pub async fn serve(worker: Rc<Worker>, listener: std::net::TcpListener) -> io::R
     Ok(())
 }
 
-/// Each request needs a connection of its own, on each side: `concurrent` bounds both.
+/// Idle connections cost a descriptor each, and are only worth refusing when those run out.
 fn is_full(worker: &Worker) -> bool {
-    let open = worker.gateway.connections.load(Ordering::Relaxed);
-    open >= worker.gateway.store.load().config.server.limits.concurrent
+    let gateway = &worker.gateway;
+    let concurrent = gateway.store.load().config.server.limits.concurrent;
+    gateway.connections.load(Ordering::Relaxed) >= concurrent.max(gateway.most_connections)
 }
 
 /// Said without waiting: who does not take it at once finds a closed connection.
@@ -62,7 +64,7 @@ fn refuse(worker: &Worker, stream: &TcpStream) {
     let parts = ErrorParts {
         status: code.status(),
         code: code.as_str(),
-        message: "too many connections are open (server.limits.concurrent)",
+        message: "too many connections are open (server.limits.concurrent, and the open-file limit)",
         param: None,
         request_id: "",
     };

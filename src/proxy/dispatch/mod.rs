@@ -95,7 +95,15 @@ async fn attempt(
             Err(failure) => return Err(told(failure)),
         }
     }
-    let upstream = exchange.gateway().connector.connect(provider).await?;
+    let upstream = match exchange.gateway().connector.connect(provider).await {
+        Ok(upstream) => upstream,
+        Err(error) => {
+            if let RequestBody::Streamed(body) = request.into_body() {
+                body.discard().await;
+            }
+            return Err(error);
+        }
+    };
     exchange_on(upstream, request, &patience).await.map_err(told)
 }
 

@@ -245,6 +245,14 @@ impl<B: Body> Streamed<B> {
         Ok(Self { body, upload, left: limits.passthrough_body, patience, timer, waiting: false })
     }
 
+    /// Nobody takes it: read to its end, so that the caller reads the answer.
+    pub(crate) async fn discard(self)
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        discard(self).await;
+    }
+
     /// What becomes of it.
     pub(crate) fn upload(&self) -> Rc<Upload> {
         Rc::clone(&self.upload)

@@ -374,6 +374,10 @@ impl Drop for Relay {
         if self.total.is_some_and(|total| clock::now() >= total) {
             self.exchange.outcome = Some(Outcome::Timeout);
         }
+        if self.tap.facts().complete {
+            // Nobody misses anything who leaves at the last event.
+            self.exchange.outcome = Some(self.outcome());
+        }
         if !self.tap.facts().blind {
             // The caller went away; what the provider has told until then is billed.
             self.exchange.facts = Some(self.tap.facts().clone());

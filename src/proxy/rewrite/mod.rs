@@ -22,7 +22,7 @@ use crate::wire::{Edits, Endpoint, ErrorCode, Frames, RequestView};
 pub(crate) enum Payload {
     /// Read whole, and found to be JSON. Boxed: it is a kilobyte that would be copied from stage to stage.
     Read(Box<(Held, RequestView)>),
-    /// As it comes; none where there is no body.
+    /// As it comes; none while nobody has taken it, or where there is no body.
     Unread(Option<Incoming>),
 }
 

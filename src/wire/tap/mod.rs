@@ -219,6 +219,8 @@ impl Tap {
         if let Some(Coded::Whole(encoding)) = &self.decoder {
             match coding::decode_body(encoding, &json, WHOLE_MAX as u64) {
                 Ok(plain) => json = plain.into(),
+                // It is not whole, as JSON that breaks off is not.
+                Err(coding::CodingError::Corrupt) => return,
                 Err(_) => return self.go_blind(),
             }
         }
