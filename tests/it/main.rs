@@ -7,6 +7,8 @@ mod clients;
 #[cfg(test)]
 mod context;
 #[cfg(test)]
+mod corners;
+#[cfg(test)]
 mod dashboards;
 #[cfg(test)]
 mod decisions;
@@ -25,13 +27,11 @@ mod malformed;
 #[cfg(test)]
 mod passthrough;
 #[cfg(test)]
+mod patience;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod replies;
-#[cfg(test)]
-mod review;
-#[cfg(test)]
-mod review2;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]

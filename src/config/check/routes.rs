@@ -58,8 +58,9 @@ impl<'d> Reading<'_, 'd> {
             providers,
             fallback: self.fallback(table),
         };
-        if let Some(dialect) = dialect {
-            self.check_dialect(table, &route, dialect);
+        match dialect {
+            Some(dialect) => self.check_dialect(table, &route, dialect),
+            None => warn_of_two_dialects(table, &route),
         }
         check_alias_model(table, &route);
         route
@@ -255,6 +256,24 @@ fn check_alias_model(table: &Table<'_>, route: &Route) {
     {
         let message = format!("flag {:?} can serve as_sent, and an alias is no model upstream", flag.key);
         table.warn(&at.span, &message);
+    }
+}
+
+/// Nothing is translated yet: of models that speak different APIs, each request can be given only some.
+fn warn_of_two_dialects(table: &Table<'_>, route: &Route) {
+    let Slot::Flag { flag, values } = &route.model else { return };
+    let kinds = values.iter().flatten().filter_map(|target| match target {
+        Target::Model(model) => Some(model.provider.kind),
+        Target::Reply(_) => None,
+    });
+    let all_speak = |dialect| kinds.clone().all(|kind| kind.speaks(dialect));
+    if !all_speak(Dialect::OpenAi) && !all_speak(Dialect::Anthropic) {
+        let span = table.table("model").written("flag").map(|at| at.span).unwrap_or_default();
+        let message = format!(
+            "flag {:?} serves models of both APIs, and dimmer does not translate yet: a request in one API that is given a model of the other gets a 400; serve models of one provider, or one route for each API",
+            flag.key
+        );
+        table.warn(&span, &message);
     }
 }
 

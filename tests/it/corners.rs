@@ -1,4 +1,4 @@
-//! What a review found wrong: each of these fails until it is mended.
+//! Corners: cut answers, uploads that nobody takes, odd spellings of paths, what is counted of what went wrong.
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What a second review asked of connections: healthy callers are not cut, and what is refused is told.
+//! Patience: healthy callers are not cut, those that stall are, and what is refused is told why.
 
 use std::future::Future;
 use std::io::{Read, Write};
