@@ -97,6 +97,10 @@ async fn handle(
             let name = known.strip_prefix("/models/").unwrap_or("");
             call.result(other::model(&provider, name, call.dialect))
         }
+        // An answer of another shape would be worse than none: an SDK would take it for its own.
+        _ if known.starts_with("/responses") || known.contains("/v1/") => {
+            call.result(Err(Failure::new(404, "the simulated provider does not have this path")))
+        }
         _ => echo(&call, &head, path, body).await,
     };
     if let Ok(id) = HeaderValue::from_str(&format!("req_{}", call.id)) {
