@@ -94,14 +94,7 @@ fn decide(
     if !enabled {
         let reply = route.fallback.first().cloned();
         let fallback = reply.is_some().then_some("killed");
-        return Ok(Decision {
-            evaluated: SmallVec::new(),
-            answerer: Answerer::Reply(reply),
-            prompt: None,
-            enabled: false,
-            fallback,
-            refusal: None,
-        });
+        return Ok(Decision { enabled: false, fallback, ..Decision::of(Answerer::Reply(reply)) });
     }
     if !endpoint.generation() {
         return pass_through(route, endpoint);
@@ -127,14 +120,7 @@ fn decide(
         }
         Err(refusal) => (Answerer::Nobody, Some(refusal)),
     };
-    Ok(Decision {
-        evaluated: SmallVec::new(),
-        answerer,
-        prompt,
-        enabled: true,
-        fallback: None,
-        refusal: refusal.map(Box::new),
-    })
+    Ok(Decision { prompt, refusal: refusal.map(Box::new), ..Decision::of(answerer) })
 }
 
 /// No flag applies: the route's provider gets the request as it is.
@@ -143,15 +129,7 @@ pub(crate) fn pass_through(route: &RoutePlan, endpoint: Endpoint) -> Result<Deci
         Some(provider) => Arc::clone(provider),
         None => provider(route, endpoint)?,
     };
-    let answerer = Answerer::PassThrough { provider };
-    Ok(Decision {
-        evaluated: SmallVec::new(),
-        answerer,
-        prompt: None,
-        enabled: true,
-        fallback: None,
-        refusal: None,
-    })
+    Ok(Decision::of(Answerer::PassThrough { provider }))
 }
 
 /// What a slot says; `None`: the request's own value.
@@ -254,6 +232,12 @@ fn cannot_speak(answerer: &Answerer, endpoint: Endpoint) -> Option<ProxyError> {
 }
 
 impl Decision {
+    /// This one answers, and nothing else is to be said.
+    fn of(answerer: Answerer) -> Self {
+        let evaluated = SmallVec::new();
+        Self { evaluated, answerer, prompt: None, enabled: true, fallback: None, refusal: None }
+    }
+
     /// The place of what answers among the route's series.
     pub(crate) fn place(&self, route: &RoutePlan) -> usize {
         match &self.answerer {
