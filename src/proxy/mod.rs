@@ -95,7 +95,7 @@ async fn read(
     parts: &Parts,
     body: &mut Option<Incoming>,
 ) -> Result<Payload, ProxyError> {
-    if !identify::must_read(identified, exchange, &parts.method) {
+    if !identify::must_read(identified, exchange) {
         return Ok(Payload::Unread(None));
     }
     let held = match body {

@@ -197,7 +197,7 @@ fn fits(exchange: &Exchange, asked: &Asked, content: &ReplyContent) -> bool {
     match content {
         ReplyContent::Error { .. } => true,
         ReplyContent::Answer { json, .. } => {
-            exchange.endpoint.generation() && !asked.forces_tool && (!asked.wants_json || json.is_some())
+            exchange.endpoint.answers() && !asked.forces_tool && (!asked.wants_json || json.is_some())
         }
     }
 }

@@ -14,8 +14,20 @@ pub enum Dialect {
 pub enum Endpoint {
     /// `POST /v1/chat/completions`
     Chat,
+    /// `POST /v1/completions`
+    Completions,
+    /// `POST /v1/responses`
+    Responses,
+    /// `POST /v1/responses/input_tokens`: counts what a response would read.
+    InputTokens,
+    /// `POST /v1/responses/compact`: shortens a conversation for the model that goes on with it.
+    Compact,
     /// `POST /v1/messages`
     Messages,
+    /// `POST /v1/messages/count_tokens`: counts what a message would read.
+    CountTokens,
+    /// `POST /v1/embeddings`
+    Embeddings,
     /// Anything else: passes through, evaluates no flag.
     Other(Dialect),
 }
@@ -31,25 +43,63 @@ impl Dialect {
 }
 
 impl Endpoint {
+    /// The call that `method` and the path behind `/v1` name; `None` where it is none that dimmer tells apart.
+    pub fn of(is_post: bool, rest: &str) -> Option<Self> {
+        let endpoint = match rest {
+            "/chat/completions" => Self::Chat,
+            "/completions" => Self::Completions,
+            "/responses" => Self::Responses,
+            "/responses/input_tokens" => Self::InputTokens,
+            "/responses/compact" => Self::Compact,
+            "/messages" => Self::Messages,
+            "/messages/count_tokens" => Self::CountTokens,
+            "/embeddings" => Self::Embeddings,
+            _ => return None,
+        };
+        is_post.then_some(endpoint)
+    }
+
     /// Whose call it is.
     pub fn dialect(self) -> Dialect {
         match self {
-            Self::Chat => Dialect::OpenAi,
-            Self::Messages => Dialect::Anthropic,
+            Self::Chat
+            | Self::Completions
+            | Self::Responses
+            | Self::InputTokens
+            | Self::Compact
+            | Self::Embeddings => Dialect::OpenAi,
+            Self::Messages | Self::CountTokens => Dialect::Anthropic,
             Self::Other(dialect) => dialect,
         }
     }
 
-    /// Whether flags apply: a language model is asked to generate.
+    /// Whether the slots of a language model apply: one is asked to generate, or to count or shorten what it would read,
+    /// which follows the same decision.
     pub fn generation(self) -> bool {
-        !matches!(self, Self::Other(_))
+        self.answers() || matches!(self, Self::CountTokens | Self::InputTokens | Self::Compact)
+    }
+
+    /// Whether a language model's answer comes back: text with usage, whole or as a stream.
+    pub fn answers(self) -> bool {
+        matches!(self, Self::Chat | Self::Completions | Self::Responses | Self::Messages)
+    }
+
+    /// Whether its body says which model is meant, so that it may be an alias.
+    pub fn names_model(self) -> bool {
+        self.generation() || self == Self::Embeddings
     }
 
     /// As the attribute `request.endpoint` and the OpenTelemetry conventions' readers spell it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Chat => "chat.completions",
+            Self::Completions => "completions",
+            Self::Responses => "responses",
+            Self::InputTokens => "responses.input_tokens",
+            Self::Compact => "responses.compact",
             Self::Messages => "messages",
+            Self::CountTokens => "messages.count_tokens",
+            Self::Embeddings => "embeddings",
             Self::Other(_) => "other",
         }
     }

@@ -57,8 +57,9 @@ impl Edits<'_> {
     pub fn system_prompt(&mut self, mode: PromptMode, text_json: &Bytes) -> Result<(), JsonError> {
         match self.view.endpoint() {
             Endpoint::Chat => self.chat_prompt(mode, text_json),
-            Endpoint::Messages => self.messages_prompt(mode, text_json),
-            Endpoint::Other(_) => Ok(()),
+            Endpoint::Messages | Endpoint::CountTokens => self.messages_prompt(mode, text_json),
+            Endpoint::Responses | Endpoint::InputTokens | Endpoint::Compact => Ok(()),
+            Endpoint::Completions | Endpoint::Embeddings | Endpoint::Other(_) => Ok(()),
         }
     }
 

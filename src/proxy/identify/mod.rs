@@ -47,7 +47,7 @@ pub(crate) fn head(exchange: &mut Exchange, parts: &Parts) -> Result<Identified,
     let snapshot = Arc::clone(&exchange.snapshot);
     let route_in_body = by_header.is_none()
         && by_path.is_none()
-        && place.endpoint.generation()
+        && place.endpoint.names_model()
         && !snapshot.by_alias.is_empty();
     let route = by_header.or(by_path).or(snapshot.default_route.as_ref());
     match route {
@@ -168,9 +168,9 @@ pub(crate) const CLIENT_KEY: HeaderName = HeaderName::from_static("x-dimmer-key"
 pub(crate) const CHOSEN_ROUTE: HeaderName = HeaderName::from_static("x-dimmer-route");
 
 /// Whether something of this request can be decided only after its body was read.
-pub(crate) fn must_read(identified: &Identified, exchange: &Exchange, method: &Method) -> bool {
-    let generation = identified.place.endpoint.generation() && *method == Method::POST;
-    generation && (identified.route_in_body || exchange.route.as_ref().is_some_and(|route| route.reads))
+pub(crate) fn must_read(identified: &Identified, exchange: &Exchange) -> bool {
+    let generation = identified.place.endpoint.generation();
+    identified.route_in_body || (generation && exchange.route.as_ref().is_some_and(|route| route.reads))
 }
 
 /// Reads what was held: one strict pass, and whether a stream was asked for.

@@ -60,11 +60,7 @@ fn strip_version(path: &str) -> Option<&str> {
 }
 
 fn endpoint(method: &Method, rest: &str, headers: &HeaderMap) -> Endpoint {
-    match rest {
-        "/chat/completions" if method == Method::POST => Endpoint::Chat,
-        "/messages" if method == Method::POST => Endpoint::Messages,
-        _ => Endpoint::Other(dialect(rest, headers)),
-    }
+    Endpoint::of(method == Method::POST, rest).unwrap_or_else(|| Endpoint::Other(dialect(rest, headers)))
 }
 
 /// `/v1/models` and `/v1/files` are paths of both APIs: a version header is Anthropic's.
@@ -89,8 +85,8 @@ fn check_spelling(method: &Method, rest: &str) -> Result<(), ProxyError> {
     let squeezed: String =
         meant.split('/').filter(|part| !part.is_empty()).flat_map(|part| ["/", part]).collect();
     let behind = strip_version(&squeezed).unwrap_or(&squeezed);
-    let generation = |path: &str| matches!(path, "/chat/completions" | "/messages") && method == Method::POST;
-    if leaves || (generation(behind) && !generation(rest)) {
+    let known = |path: &str| Endpoint::of(method == Method::POST, path).is_some();
+    if leaves || (known(behind) && !known(rest)) {
         return Err(ProxyError::caller(
             ErrorCode::BadRequest,
             Phase::Identify,

@@ -29,7 +29,15 @@ fn a_path_is_one_call_with_and_without_v1() {
     check("GET /v1/chat/completions", 0, openai, "/chat/completions");
     check("POST /a/b/v1/messages", 4, Endpoint::Messages, "/messages");
     check("POST /messages", 0, Endpoint::Messages, "/messages");
-    check("POST /v1/messages/count_tokens", 0, anthropic, "/messages/count_tokens");
+    check("POST /v1/messages/count_tokens", 0, Endpoint::CountTokens, "/messages/count_tokens");
+    check("GET /v1/messages/batches", 0, anthropic, "/messages/batches");
+    check("POST /v1/responses", 0, Endpoint::Responses, "/responses");
+    check("POST /v1/responses/input_tokens", 0, Endpoint::InputTokens, "/responses/input_tokens");
+    check("POST /v1/responses/compact", 0, Endpoint::Compact, "/responses/compact");
+    check("GET /v1/responses/resp_1", 0, openai, "/responses/resp_1");
+    check("POST /v1/responses/resp_1/cancel", 0, openai, "/responses/resp_1/cancel");
+    check("POST /v1/completions", 0, Endpoint::Completions, "/completions");
+    check("POST /v1/embeddings", 0, Endpoint::Embeddings, "/embeddings");
     check("POST /v1/chat/completions/", 0, openai, "/chat/completions/");
     check("POST /v1x/chat/completions", 0, openai, "/v1x/chat/completions");
     check("GET /v1", 0, openai, "");

@@ -122,7 +122,7 @@ pub(crate) fn relay(mut exchange: Exchange, answered: Answered, hide_usage: bool
 }
 
 fn tap(exchange: &Exchange, success: bool, events: bool) -> Tap {
-    match (exchange.endpoint.generation() && success, events) {
+    match (exchange.endpoint.answers() && success, events) {
         (false, _) => Tap::blind(),
         (true, true) => Tap::stream(exchange.endpoint),
         (true, false) => Tap::whole(exchange.endpoint),
@@ -327,7 +327,7 @@ impl Relay {
         self.settle(outcome);
         self.upstream = None;
         let mut wait = Duration::ZERO;
-        if self.events && self.exchange.endpoint.generation() {
+        if self.events && self.exchange.endpoint.answers() {
             // What is held of half an event stays away: after an error nobody can use it.
             self.ready.push_back(self.error_event(outcome).into());
             wait = LAST_WORDS;

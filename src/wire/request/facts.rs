@@ -61,7 +61,13 @@ impl RequestView {
                     self.value(body, "output_config").and_then(|config| find(body, config, "format"));
                 format.is_some_and(|format| Kind::of(format.of(body)) == Kind::Object)
             }
-            Endpoint::Other(_) => false,
+            Endpoint::Completions
+            | Endpoint::Responses
+            | Endpoint::InputTokens
+            | Endpoint::Compact
+            | Endpoint::CountTokens
+            | Endpoint::Embeddings
+            | Endpoint::Other(_) => false,
         }
     }
 

@@ -203,7 +203,13 @@ impl Tap {
         let api = match endpoint {
             Endpoint::Chat => Api::Chat,
             Endpoint::Messages => Api::Messages,
-            Endpoint::Other(_) => return Self::blind(),
+            Endpoint::Completions
+            | Endpoint::Responses
+            | Endpoint::InputTokens
+            | Endpoint::Compact
+            | Endpoint::CountTokens
+            | Endpoint::Embeddings
+            | Endpoint::Other(_) => return Self::blind(),
         };
         Self { facts: Facts::default(), reader: reader(api), decoder: None, any_bytes: false }
     }
