@@ -9,6 +9,7 @@ mod load;
 mod watch;
 
 mod check;
+mod facts;
 mod files;
 mod json;
 mod keys;

@@ -8,8 +8,8 @@ use http::{HeaderName, HeaderValue, header};
 
 use crate::config::{Config, Provider, ProviderKind, Route, Slot, Source, Target};
 use crate::flags::{Attribute, By, Condition};
+use crate::names::Pattern;
 use crate::observe::{FlagSeries, Metrics, ModelSeries, ProviderSeries, RouteSeries};
-use crate::snapshot::plan::Pattern;
 use crate::snapshot::{
     Endpoint, FlagPlan, ModelIndex, ModelPlan, PromptPlan, ProviderPlan, ReplyPlan, RoutePlan, SlotPlan,
     Snapshot, TargetPlan,

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::config::{Admitted, Model, Provider, Reply, Route, Timeouts};
 use crate::flags::Flag;
-use crate::names::RouteName;
+use crate::names::{Pattern, RouteName};
 use crate::observe::{FlagSeries, Metrics, ModelSeries, ProviderSeries, RouteSeries};
 use crate::snapshot::PromptPlan;
 use crate::wire::{Dialect, PromptMode};
@@ -188,29 +188,6 @@ impl RoutePlan {
 pub struct ModelIndex {
     pub(super) exact: HashMap<Box<str>, Arc<ModelPlan>>,
     pub(super) patterns: Vec<(Pattern, Arc<ModelPlan>)>,
-}
-
-/// A name with `*` for any run of characters, cut at its stars.
-#[derive(Debug)]
-pub(super) struct Pattern(Vec<Box<str>>);
-
-impl Pattern {
-    pub(super) fn new(text: &str) -> Self {
-        Self(text.split('*').map(Into::into).collect())
-    }
-
-    pub(super) fn matches(&self, name: &str) -> bool {
-        let Some((first, rest)) = self.0.split_first() else { return false };
-        let Some(mut tail) = name.strip_prefix(&**first) else { return false };
-        let Some((last, middle)) = rest.split_last() else { return tail.is_empty() };
-        for part in middle {
-            match tail.split_once(&**part) {
-                Some((_, after)) => tail = after,
-                None => return false,
-            }
-        }
-        tail.ends_with(&**last)
-    }
 }
 
 impl ModelIndex {

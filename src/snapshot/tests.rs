@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::Prompt;
 use crate::flags::{AttributeValue, Context};
 use crate::names::AttributeName;
-use crate::snapshot::plan::Pattern;
+use crate::names::Pattern;
 use crate::snapshot::{Endpoint, PromptPlan};
 
 #[test]

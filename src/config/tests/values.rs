@@ -226,3 +226,46 @@ fn what_nothing_uses_is_warned_of() {
         ]
     );
 }
+
+/// Two models at a real provider, and a flag that moves requests from the first to the second.
+fn moved(from: &str, to: &str, fit: &str) -> Vec<String> {
+    let text = format!(
+        "[routes.r]\npath = \"/r\"\nprovider = \"o\"\nmodel.flag = \"m\"\n[providers.o]\ndialect = \"openai\"\n\
+         [models.\"{from}\"]\nprovider = \"o\"\n[models.\"{to}\"]\nprovider = \"o\"\n{fit}\n\
+         [flags.m]\nowner = \"x\"\npermanent = true\ndefault = \"{from}\"\n\
+         [[flags.m.rules]]\nname = \"some\"\npercent = 5\nserve = \"{to}\"\n"
+    );
+    let text = text.replace("[routes.r]", "provider = \"sim\"\n[routes.r]");
+    loaded(&text).warnings.into_iter().filter(|line| line.contains("(known")).collect()
+}
+
+#[test]
+fn models_of_a_flag_that_take_different_things_are_warned_of() {
+    let warnings = moved("gpt-4o", "gpt-6-sol", "");
+    let expected = "flag \"m\": rule \"some\" serves \"gpt-6-sol\" where requests are made for \"gpt-4o\": it takes no \
+        temperature, top_p, presence_penalty, frequency_penalty, logprobs, top_logprobs, logit_bias; wants \
+        max_completion_tokens for max_tokens; write fit = { drop = [\"temperature\", \"top_p\", \"presence_penalty\", \
+        \"frequency_penalty\", \"logprobs\", \"top_logprobs\", \"logit_bias\"], rename = { max_tokens = \
+        \"max_completion_tokens\" } } in [models.gpt-6-sol], or add to the one that is there (known of these models on \
+        2026-11-20)";
+    assert!(warnings.len() == 1 && warnings.iter().all(|line| line.ends_with(expected)), "{warnings:?}");
+
+    let mended = "fit = { drop = [\"temperature\", \"top_p\", \"presence_penalty\", \"frequency_penalty\", \"logprobs\", \
+        \"top_logprobs\", \"logit_bias\"], rename = { max_tokens = \"max_completion_tokens\" } }";
+    assert_eq!(moved("gpt-4o", "gpt-6-sol", mended), Vec::<String>::new());
+    // The other way round everything is taken, but answers are shorter.
+    let back = moved("gpt-6-sol", "gpt-4o", "");
+    assert!(
+        back.iter().any(|line| line.contains("it writes 16384 tokens at most; reads 128000 tokens at most")),
+        "{back:?}"
+    );
+    assert_eq!(moved("gpt-4o", "a-model-of-ours", ""), Vec::<String>::new());
+}
+
+#[test]
+fn a_model_that_ends_soon_is_warned_of() {
+    let warnings = moved("gpt-5", "o3-mini", "");
+    let ends = |text: &str| warnings.iter().filter(|line| line.contains(text)).count();
+    assert_eq!(ends("announced that it will be turned off on 2026-12-11"), 1, "{warnings:?}");
+    assert_eq!(ends("announced that it was to be turned off on 2026-10-23"), 1, "{warnings:?}");
+}
