@@ -9,6 +9,8 @@ mod context;
 #[cfg(test)]
 mod corners;
 #[cfg(test)]
+mod corpora;
+#[cfg(test)]
 mod dashboards;
 #[cfg(test)]
 mod decisions;
