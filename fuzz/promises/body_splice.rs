@@ -22,7 +22,7 @@ const ENDPOINTS: [Endpoint; 7] = [
 const MODES: [PromptMode; 4] =
     [PromptMode::Replace, PromptMode::Prepend, PromptMode::Append, PromptMode::IfAbsent];
 
-pub(super) fn hold(data: &[u8]) {
+pub(crate) fn hold(data: &[u8]) {
     let [which, changes, body @ ..] = data else { return };
     let endpoint = ENDPOINTS[usize::from(*which) % ENDPOINTS.len()];
     let fit = fit();

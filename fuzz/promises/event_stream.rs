@@ -9,7 +9,7 @@ use dimmer::wire::{Endpoint, Facts, SseScanner, Tap, UsageFilter};
 const ENDPOINTS: [Endpoint; 4] =
     [Endpoint::Chat, Endpoint::Messages, Endpoint::Responses, Endpoint::Completions];
 
-pub(super) fn hold(data: &[u8]) {
+pub(crate) fn hold(data: &[u8]) {
     let [which, cut, stream @ ..] = data else { return };
     let endpoint = ENDPOINTS[usize::from(*which) % ENDPOINTS.len()];
     let pieces = pieces(stream, usize::from(*cut));

@@ -9,8 +9,7 @@ use dimmer::config::parse;
 use dimmer::flags::{AttributeValue, Context, Flag, FlagState, coverage, evaluate};
 use dimmer::units::Percent;
 
-#[path = "configuration.rs"]
-mod configuration;
+use super::environment::Fixed;
 
 /// Enough around the flags for a file to be loaded.
 const BEFORE: &str = "
@@ -28,14 +27,14 @@ age = { from = \"header:x-age\", type = \"number\" }
 [routes.default]
 ";
 
-pub(super) fn hold(data: &[u8]) {
+pub(crate) fn hold(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let (flags, callers) = text.split_once('\0').unwrap_or((text, "u1\0pro"));
     if flags.contains("file:") {
         return;
     }
     let text = format!("{BEFORE}{flags}");
-    let Ok(config) = parse(&text, "routes.toml", Path::new("/nonexistent"), &configuration::Fixed) else {
+    let Ok(config) = parse(&text, "routes.toml", Path::new("/nonexistent"), &Fixed) else {
         return;
     };
     let words: Vec<&str> = callers.split('\0').collect();

@@ -1,6 +1,7 @@
 #![no_main]
 
-#[path = "../promises/body_splice.rs"]
-mod body_splice;
+#[path = "../promises/mod.rs"]
+#[allow(dead_code, reason = "each target holds one promise")]
+mod promises;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| body_splice::hold(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| promises::body_splice::hold(data));

@@ -1,6 +1,7 @@
 #![no_main]
 
-#[path = "../promises/configuration.rs"]
-mod configuration;
+#[path = "../promises/mod.rs"]
+#[allow(dead_code, reason = "each target holds one promise")]
+mod promises;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| configuration::hold(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| promises::configuration::hold(data));

@@ -4,14 +4,10 @@ use std::fs;
 use std::panic::catch_unwind;
 use std::path::Path;
 
-#[path = "../../fuzz/promises/body_splice.rs"]
-mod body_splice;
-#[path = "../../fuzz/promises/configuration.rs"]
-mod configuration;
-#[path = "../../fuzz/promises/event_stream.rs"]
-mod event_stream;
-#[path = "../../fuzz/promises/rule_evaluation.rs"]
-mod rule_evaluation;
+#[path = "../../fuzz/promises/mod.rs"]
+mod promises;
+
+use promises::{body_splice, configuration, event_stream, rule_evaluation};
 
 /// Runs a promise on each input that was collected for it.
 fn replay(target: &str, hold: fn(&[u8])) {
