@@ -33,6 +33,8 @@ mod reload;
 #[cfg(test)]
 mod replies;
 #[cfg(test)]
+mod responses;
+#[cfg(test)]
 mod routing;
 #[cfg(test)]
 mod sdk;
