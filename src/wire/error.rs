@@ -189,8 +189,18 @@ pub fn error_body(dialect: Dialect, parts: &ErrorParts<'_>) -> Vec<u8> {
 }
 
 /// The event that ends a stream with an error. Put it only between events; nothing follows it, no `[DONE]` and no
-/// `message_stop`.
-pub fn error_event(endpoint: Endpoint, parts: &ErrorParts<'_>) -> Vec<u8> {
+/// `message_stop`. `sequence_number` is the one that the stream's next event has, in APIs that number theirs.
+pub fn error_event(endpoint: Endpoint, parts: &ErrorParts<'_>, sequence_number: u64) -> Vec<u8> {
+    if endpoint.takes_items() {
+        let event = json!({
+            "type": "error",
+            "code": parts.code,
+            "message": parts.message,
+            "param": parts.param,
+            "sequence_number": sequence_number,
+        });
+        return format!("event: error\ndata: {event}\n\n").into_bytes();
+    }
     let body = error_text(endpoint.dialect(), parts);
     match endpoint.dialect() {
         Dialect::OpenAi => format!("data: {body}\n\n"),

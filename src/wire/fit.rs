@@ -13,12 +13,13 @@ pub struct Fit {
     pub rename: Vec<(String, String)>,
     /// Members set to a JSON text: (name, value), replacing what is there.
     pub set: Vec<(String, String)>,
-    /// `max_tokens` and `max_completion_tokens` above it become it.
+    /// `max_tokens` and `max_completion_tokens`, in Responses `max_output_tokens`, above it become it.
     pub cap_max_tokens: Option<u64>,
 }
 
 /// The names under which the APIs bound an answer's length.
-const MAX_TOKENS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
+const MAX_TOKENS: &[&str] = &["max_tokens", "max_completion_tokens"];
+const MAX_OUTPUT_TOKENS: &[&str] = &["max_output_tokens"];
 
 impl Edits<'_> {
     /// Makes the request fit a model: drop, rename, set, cap, in this order, each seeing what the ones before it left.
@@ -39,7 +40,8 @@ impl Edits<'_> {
             self.top.set(&self.body, name, Bytes::from(value.clone()));
         }
         if let Some(cap) = fit.cap_max_tokens {
-            for name in MAX_TOKENS {
+            let items = self.view.endpoint().takes_items();
+            for name in if items { MAX_OUTPUT_TOKENS } else { MAX_TOKENS } {
                 self.cap(name, cap);
             }
         }

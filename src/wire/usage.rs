@@ -3,6 +3,7 @@
 //! Serves the relay through the tap. OpenAI's prompt count includes what came from the cache, Anthropic's does not;
 //! mixing the two is the most common error in the cost of an answer, so they are made equal here and nowhere else.
 
+mod responses;
 #[cfg(test)]
 mod tests;
 

@@ -35,6 +35,8 @@ mod reload;
 #[cfg(test)]
 mod replies;
 #[cfg(test)]
+mod responses;
+#[cfg(test)]
 mod routing;
 #[cfg(test)]
 mod sdk;

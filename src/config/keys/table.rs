@@ -283,7 +283,7 @@ pub(crate) const KEYS: &[Key] = &[
         "models.*.fit.cap_max_tokens",
         Kind::Count,
         Need::Absent("no cap"),
-        "`max_tokens` and `max_completion_tokens` above it become it.",
+        "`max_tokens` and `max_completion_tokens`, in Responses `max_output_tokens`, above it become it.",
     ),
     later("models.*.allow", Kind::When, "The tier guard: who may be served by it."),
     key(

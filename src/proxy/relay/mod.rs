@@ -349,7 +349,7 @@ impl Relay {
             param: None,
             request_id: self.exchange.id.as_str(),
         };
-        let event = error_event(self.exchange.endpoint, &parts);
+        let event = error_event(self.exchange.endpoint, &parts, self.tap.next_sequence());
         if self.tap.between_events() {
             return event;
         }

@@ -15,7 +15,10 @@ use crate::proxy::error::{Phase, ProxyError};
 use crate::proxy::exchange::Exchange;
 use crate::proxy::identify::{Held, Identified, Streamed, Upload};
 use crate::snapshot::ProviderPlan;
-use crate::wire::{Edits, Endpoint, ErrorCode, Frames, RequestView};
+use crate::wire::{Edits, ErrorCode, Frames, RequestView};
+
+/// What `x-dimmer-dropped` names where a prompt was decided for a call that has no place for one.
+const SYSTEM_PROMPT: &str = "system_prompt";
 
 /// A request's body as far as it was read.
 #[derive(Debug)]
@@ -97,15 +100,17 @@ fn splice(exchange: &mut Exchange, body: &Bytes, view: &RequestView) -> Result<(
     let mut edits = Edits::new(view, body);
     let mut dropped = Vec::new();
     model(decision, body, view, &mut edits);
-    if let Some((text, mode)) = &decision.prompt {
-        edits.system_prompt(*mode, text).map_err(ProxyError::bad_json)?;
+    if let Some((text, mode)) = &decision.prompt
+        && !edits.system_prompt(*mode, text).map_err(ProxyError::bad_json)?
+    {
+        dropped.push(SYSTEM_PROMPT.to_owned());
     }
     if let Some(fit) = fit(exchange, decision, body, view) {
         edits.fit(fit, &mut dropped);
     }
     let decides = exchange.route.as_ref().is_some_and(|route| route.decides);
-    let hide_usage =
-        decides && exchange.stream && exchange.endpoint == Endpoint::Chat && !view.wants_usage(body);
+    let asks = decides && exchange.stream && exchange.endpoint.usage_on_request();
+    let hide_usage = asks && !view.wants_usage(body);
     if hide_usage {
         edits.include_usage();
     }

@@ -50,14 +50,30 @@ fn events_are_one_line_of_data() {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
     for (endpoint, start) in [
         (Endpoint::Chat, "data: "),
+        (Endpoint::Completions, "data: "),
         (Endpoint::Other(Dialect::OpenAi), "data: "),
         (Endpoint::Messages, "event: error\ndata: "),
         (Endpoint::Other(Dialect::Anthropic), "event: error\ndata: "),
     ] {
         let body = text(error_body(endpoint.dialect(), &parts(504)));
         assert!(!body.contains('\n'), "a line end would cut the data");
-        assert_eq!(text(error_event(endpoint, &parts(504))), format!("{start}{body}\n\n"));
+        assert_eq!(text(error_event(endpoint, &parts(504), 7)), format!("{start}{body}\n\n"));
     }
+}
+
+#[test]
+fn a_response_numbers_its_error_event() {
+    let event = String::from_utf8(error_event(Endpoint::Responses, &parts(504), 7)).expect("UTF-8");
+    let data = event.strip_prefix("event: error\ndata: ").and_then(|rest| rest.strip_suffix("\n\n"));
+    let expected = json!({
+        "type": "error",
+        "code": "dimmer_no_route",
+        "message": "no route \"x\"\nknown: a, b",
+        "param": "model",
+        "sequence_number": 7,
+    });
+    assert_eq!(json_of(data.expect("one named event").as_bytes()), expected);
+    assert!(!data.unwrap_or_default().contains('\n'), "a line end would cut the data");
 }
 
 #[test]

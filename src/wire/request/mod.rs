@@ -4,6 +4,7 @@
 //! with its owner. Must never copy or parse a field that nobody asked for.
 
 mod facts;
+mod responses;
 #[cfg(test)]
 mod tests;
 
@@ -87,7 +88,8 @@ impl RequestView {
             return Err(Fault { what: JsonFault::TooManyMembers, at: key.start });
         }
         let name = key.inside().of(body);
-        if let Some((watch, index)) = KNOWN.iter().zip(0_u32..).find(|(watch, _)| same_text(name, watch.name))
+        let known = known(self.endpoint);
+        if let Some((watch, index)) = known.iter().zip(0_u32..).find(|(watch, _)| same_text(name, watch.name))
         {
             let bit = 1_u32.checked_shl(index).unwrap_or_default();
             if *seen & bit != 0 {
@@ -118,9 +120,12 @@ impl RequestView {
         self.members.iter().find(|member| member.is(body, name)).map(|member| member.value)
     }
 
-    /// Visits the messages that carry system content before anything else was said: role `system`, in Chat Completions
-    /// also `developer`. Only these are scanned, and the one that ends them.
+    /// Visits the messages that carry system content before anything else was said: role `system`, in OpenAI's APIs also
+    /// `developer`. Only these are scanned, and the one that ends them.
     pub(super) fn leading_system(&self, body: &[u8]) -> SmallVec<[Leading; 4]> {
+        if self.endpoint.takes_items() {
+            return self.leading_items(body);
+        }
         let mut leading = SmallVec::new();
         let Some(messages) = self.value(body, "messages") else { return leading };
         for element in elements(body, messages) {
@@ -138,8 +143,14 @@ impl RequestView {
             || (self.endpoint == Endpoint::Chat && string_is(body, role, "developer"))
     }
 
-    /// The first message of role `user`.
+    /// The first message of role `user`; of a completion, its prompt.
     fn first_user_turn(&self, body: &[u8]) -> Option<Span> {
+        if self.endpoint.takes_items() {
+            return self.first_user_item(body);
+        }
+        if self.endpoint == Endpoint::Completions {
+            return self.value(body, "prompt");
+        }
         let messages = self.value(body, "messages")?;
         let visited = elements(body, messages).try_for_each(|element| {
             let role = find(body, element.value, "role");
@@ -180,8 +191,21 @@ const fn plain(name: &'static str) -> Watch {
     Watch { name, inside: Inside::Nothing }
 }
 
-/// Every top-level field that dimmer itself reads or writes in some API, and what it reads below it. One table for
-/// all: a field that one API does not know is refused twice there too, which no caller sends.
+/// Every top-level field that dimmer itself reads or writes in this call. At most 32.
+fn known(endpoint: Endpoint) -> &'static [Watch] {
+    match endpoint {
+        Endpoint::Responses | Endpoint::InputTokens | Endpoint::Compact => responses::KNOWN,
+        Endpoint::Completions => COMPLETIONS,
+        Endpoint::Chat
+        | Endpoint::Messages
+        | Endpoint::CountTokens
+        | Endpoint::Embeddings
+        | Endpoint::Other(_) => KNOWN,
+    }
+}
+
+/// Every top-level field that dimmer itself reads or writes in Chat Completions or Messages, and what it reads below it.
+/// One table for both: a field that one of them does not know is refused twice there too, which no caller sends.
 const KNOWN: &[Watch] = &[
     plain("model"),
     plain("stream"),
@@ -196,6 +220,15 @@ const KNOWN: &[Watch] = &[
     Watch { name: "stream_options", inside: Inside::Object(STREAM_OPTIONS) },
     plain("max_tokens"),
     plain("max_completion_tokens"),
+    plain("thread"),
+    plain("store"),
+];
+const COMPLETIONS: &[Watch] = &[
+    plain("model"),
+    plain("stream"),
+    plain("prompt"),
+    Watch { name: "stream_options", inside: Inside::Object(STREAM_OPTIONS) },
+    plain("max_tokens"),
 ];
 const MESSAGE: &[Watch] = &[
     plain("role"),

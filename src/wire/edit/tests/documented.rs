@@ -47,7 +47,7 @@ impl Setting {
                 "if_absent" => PromptMode::IfAbsent,
                 other => panic!("no mode: {other}"),
             };
-            edits.system_prompt(mode, &Bytes::from_static(PROMPT)).unwrap();
+            assert!(edits.system_prompt(mode, &Bytes::from_static(PROMPT)).unwrap());
         }
         let rename = self.fit.rename.iter().map(|(from, to)| (from.clone(), to.as_str().unwrap().to_owned()));
         let set =
@@ -80,6 +80,7 @@ fn every_example_of_the_page_holds() {
         let endpoint = match *request {
             "json chat request" => Endpoint::Chat,
             "json messages request" => Endpoint::Messages,
+            "json responses request" => Endpoint::Responses,
             other => panic!("no request: {other}"),
         };
         let setting: Setting = toml::from_str(setting).unwrap();
