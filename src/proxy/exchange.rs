@@ -40,6 +40,8 @@ pub(crate) struct Exchange {
     pub(crate) dropped: Vec<String>,
     /// Who is asked. Written by `dispatch`.
     pub(crate) provider: Option<Arc<ProviderPlan>>,
+    /// Which of its own keys was sent, by its place; none: the caller's, or nothing. Written by `dispatch`.
+    pub(crate) key: Option<usize>,
     /// The held body's share of the memory budget; given back when the provider has answered.
     pub(crate) reservation: Option<Reservation>,
     /// Time spent waiting for the caller's body and the provider.
@@ -72,6 +74,7 @@ impl Exchange {
             decision: None,
             dropped: Vec::new(),
             provider: None,
+            key: None,
             reservation: None,
             waited: Duration::ZERO,
             first_token: None,

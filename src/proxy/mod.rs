@@ -34,6 +34,7 @@ use exchange::Exchange;
 use identify::{Gathered, Identified};
 use rewrite::Payload;
 
+use crate::snapshot::KeyWish;
 use crate::wire::ErrorCode;
 
 /// The whole life of a request. What the caller gets is made of the provider's answer, a reply or an error; what is known
@@ -128,11 +129,15 @@ fn choose(
         let custom = gathered.values();
         let context = gathered.context(exchange, &identified.caller, &custom);
         let endpoint = exchange.endpoint;
-        if stoppable(&parts.method) || endpoint.generation() {
+        let mut fresh = if stoppable(&parts.method) || endpoint.generation() {
             decision(&exchange.snapshot, &route, endpoint, &context)?
         } else {
             decide::pass_through(&route, endpoint)?
+        };
+        if endpoint.names_model() {
+            fresh.key = KeyWish::Sticky(gathered.subject(exchange, &identified.caller));
         }
+        fresh
     };
     let decided = exchange.decision.insert(decided);
     decided.refusal.take().map_or(Ok(()), |refusal| Err(*refusal))

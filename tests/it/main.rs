@@ -1,6 +1,8 @@
 //! Integration tests: one binary, one module per feature.
 
 #[cfg(test)]
+mod azure;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod clients;
@@ -20,6 +22,8 @@ mod faults;
 mod harness;
 #[cfg(test)]
 mod http2;
+#[cfg(test)]
+mod keys;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
