@@ -8,6 +8,7 @@ mod error;
 mod exchange;
 mod fields;
 mod finish;
+mod holders;
 mod identify;
 mod relay;
 mod respond;
@@ -124,7 +125,7 @@ fn choose(
         Payload::Read(read) => Some((&read.1, &read.0.bytes)),
         Payload::Unread(_) => None,
     };
-    let decided = {
+    let mut decided = {
         let gathered = Gathered::of(exchange, &identified.caller, &parts.headers, read)?;
         let custom = gathered.values();
         let context = gathered.context(exchange, &identified.caller, &custom);
@@ -139,6 +140,7 @@ fn choose(
         }
         fresh
     };
+    decide::follow(exchange, identified, parts.uri.path(), read, &mut decided);
     let decided = exchange.decision.insert(decided);
     decided.refusal.take().map_or(Ok(()), |refusal| Err(*refusal))
 }

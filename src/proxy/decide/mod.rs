@@ -1,6 +1,10 @@
 //! 3: flags and guards → Decision. Pure but for counters: no I/O, no clock, no waiting; never fails a request because of a
 //! flag.
 
+mod held;
+
+pub(crate) use held::follow;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
