@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::clients::clients;
 use crate::harness::{Dimmer, TEST_KEY, listeners, request};
-use crate::upstreams::{After, Api, Upstream, json, wants_stream};
+use crate::upstreams::{After, Api, STREAM_HEAD, Upstream, chunk, json, wants_stream};
 
 /// A resource that answers everything well.
 fn resource() -> Upstream {
@@ -22,9 +22,8 @@ fn resource() -> Upstream {
 }
 
 fn stream() -> Vec<u8> {
-    let events: Vec<u8> =
-        Api::Chat.events().iter().flat_map(|event| crate::upstreams::chunk(event)).collect();
-    [crate::upstreams::STREAM_HEAD.as_bytes(), &events, b"0\r\n\r\n"].concat()
+    let events: Vec<u8> = Api::Chat.events().iter().flat_map(chunk).collect();
+    [STREAM_HEAD.as_bytes(), &events, b"0\r\n\r\n"].concat()
 }
 
 /// `version` is a line of the provider's table.

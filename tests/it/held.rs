@@ -236,7 +236,7 @@ fn ask(wire: Wire, more: Value) -> Value {
 fn id_in(answer: &Answer) -> String {
     let text = answer.text();
     let at = ["resp_", "msg_", "chatcmpl_", "conv_"].iter().filter_map(|kind| text.find(kind)).min().unwrap();
-    text[at..].split('"').next().unwrap().to_owned()
+    text.split_at(at).1.split('"').next().unwrap().to_owned()
 }
 
 fn body_of(request: &Recorded) -> Value {
@@ -350,9 +350,8 @@ fn a_holder_that_is_gone_is_told_so_that_the_sdk_begins_anew() {
         let world = World::start(dialect, "");
         let id = world.begin(wire, "", create(wire));
         let body = ask(wire, going_on(wire, &id));
-        let begin = world.config.find("[providers.a]").unwrap();
-        let end = world.config.find("[providers.b]").unwrap();
-        let without = world.config.replace(&world.config[begin..end], "");
+        let (before, rest) = world.config.split_once("[providers.a]").unwrap();
+        let without = format!("{before}[providers.b]{}", rest.split_once("[providers.b]").unwrap().1);
         let without =
             without.replace("provider = \"a\"", "provider = \"b\"").replace("[\"a\", \"b\"]", "\"b\"");
         // The model has moved: what it held at A is not at B.
@@ -456,7 +455,13 @@ fn conversations_stay_where_they_were_made() {
         );
         assert_eq!(key_of(&world.a.last()), "Bearer sk-a");
     }
-    assert_eq!(world.send("GET", &format!("/v1/conversations/{id}/items"), BETA, "").status, 200);
+    let items = format!("/v1/conversations/{id}/items");
+    for _ in 0..2 {
+        // A look at it leaves the model as it is.
+        assert_eq!(world.send("GET", &items, BETA, "").status, 200);
+        let answer = world.post(Wire::Responses, BETA, &ask(Wire::Responses, json!({"conversation": id})));
+        assert_eq!(answer.header("x-dimmer-model"), Some("model-a"));
+    }
     assert_eq!(world.b.requests().len(), 0);
     // Decided for B, and made at A under an id that nobody knows here: A is asked for the app's own model.
     let made = id_in(&world.send("POST", "/v1/conversations", "", "{}"));
@@ -518,4 +523,63 @@ fn ids_belong_to_their_client() {
     assert_eq!(world.send("GET", &path, web, "").status, 200);
     assert_eq!(world.send("GET", &path, other, "").header("x-provider"), Some("a"));
     assert!(!world.config.is_empty());
+}
+
+/// What was begun with the caller's own key is only in the caller's account, and what was begun with ours only in ours.
+#[test]
+fn a_state_keeps_to_the_key_that_began_it() {
+    let a = remembers("a");
+    let config = listeners("")
+        + &provider("a", "openai", &a, "\"${KEY_A}\"")
+        + "forward_client_key = true\n[models.model-a]\nprovider = \"a\"\n[models.model-b]\nprovider = \"a\"\n\
+           [context.attributes]\nbeta = { from = \"header:x-user-beta\", type = \"bool\" }\n\
+           [flags.swap]\nowner = \"o\"\npermanent = true\ndefault = \"as_sent\"\n\
+           [[flags.swap.rules]]\nname = \"beta\"\nwhen = { beta = true }\nserve = \"model-b\"\n\
+           [routes.default]\nmodel.flag = \"swap\"\n";
+    let world = World { dimmer: Dimmer::start_with(&config, KEYS), b: a.clone(), a, config };
+    let own = "authorization: Bearer sk-own\r\n";
+    let moved = format!("{own}{BETA}");
+    for (first, then, key, model) in
+        [(own, moved.as_str(), "Bearer sk-own", "model-a"), (moved.as_str(), own, "Bearer sk-a", "model-b")]
+    {
+        for asked in ["model-a", "undeclared"] {
+            let id = world.begin(Wire::Responses, first, json!({"model": asked}));
+            assert_eq!(key_of(&world.a.last()), key);
+            let body = ask(Wire::Responses, json!({"previous_response_id": id, "model": asked}));
+            let answer = world.post(Wire::Responses, then, &body);
+            assert_eq!(answer.status, 200, "{asked} with {key}: {}", answer.text());
+            let model = if model == "model-a" { asked } else { model };
+            assert_eq!(body_of(&world.a.last())["model"], model);
+            assert_eq!(world.send("GET", &format!("/v1/responses/{id}"), own, "").status, 200, "{key}");
+            assert_eq!(key_of(&world.a.last()), key);
+        }
+    }
+    assert!(!world.config.is_empty());
+}
+
+/// Where no flag and no literal stands on the model, the app changes it within a provider; the key is what is fixed.
+#[test]
+fn an_app_may_change_its_own_model_within_the_provider() {
+    let world = World::start(
+        "openai",
+        "[models.model-a2]\nprovider = \"a\"\n[routes.own]\npath = \"/own\"\nprovider = [\"a\", \"b\"]\n",
+    );
+    let send = |more: Value, user: &str| {
+        let body = ask(Wire::Responses, more).to_string();
+        world.send("POST", "/own/v1/responses", &format!("x-user-id: {user}\r\n"), &body)
+    };
+    for user in 0..6 {
+        let user = format!("user-{user}");
+        let first = send(json!({"model": "model-a"}), &user);
+        let key = key_of(&world.a.last());
+        for (asked, arrives) in
+            [("model-a2", "model-a2"), ("undeclared", "undeclared"), ("model-b", "model-a-1")]
+        {
+            let more =
+                json!({"model": asked, "previous_response_id": id_in(&first), "input": format!("{asked}?")});
+            assert_eq!(send(more, &user).status, 200, "{asked}");
+            let seen = world.a.last();
+            assert_eq!((key_of(&seen), &body_of(&seen)["model"]), (key.clone(), &json!(arrives)));
+        }
+    }
 }

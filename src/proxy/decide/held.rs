@@ -12,7 +12,7 @@ use crate::proxy::exchange::Exchange;
 use crate::proxy::holders::{Holder, Kept, PromptMark};
 use crate::proxy::identify::Identified;
 use crate::snapshot::{KeyWish, ProviderPlan, RoutePlan, SlotPlan, Snapshot};
-use crate::wire::{Endpoint, ErrorCode, HeldKind, RequestView};
+use crate::wire::{Dialect, Endpoint, ErrorCode, HeldKind, RequestView};
 
 /// A held body and what was found in it.
 type Read<'a> = Option<(&'a RequestView, &'a Bytes)>;
@@ -26,19 +26,25 @@ pub(crate) fn follow(
     decision: &mut Decision,
 ) {
     let Some(route) = exchange.route.clone().filter(|_| decision.enabled) else { return };
-    let client: Option<ClientName> = identified.caller.client.as_ref().map(|client| client.name.clone());
     let in_body = read.and_then(|(view, body)| view.continues(body));
+    let answer = read.is_some_and(|(view, body)| view.is_kept(body));
+    // What a path asks for says nothing of the model that a conversation is held with.
+    let used = in_body.is_some() && exchange.endpoint.answers();
     let continued = in_body.or_else(|| {
         let stored = identified.place.stored.as_ref()?;
         Some((stored.kind, path.get(stored.id.clone())?.into()))
     });
-    let threads = exchange.endpoint == Endpoint::Messages || exchange.endpoint == Endpoint::CountTokens;
+    if !answer && continued.is_none() {
+        return;
+    }
+    let client: Option<ClientName> = identified.caller.client.as_ref().map(|client| client.name.clone());
+    let threads = exchange.endpoint.dialect() == Dialect::Anthropic;
     let prompt = PromptMark::of(decision.prompt.as_ref().filter(|_| threads));
     let mut conversation = None;
     if let Some((kind, id)) = continued {
         let holders = &exchange.gateway().holders;
         let state = holders.state(client.as_deref(), &id);
-        conversation = (kind == HeldKind::Conversation).then_some(state);
+        conversation = (kind == HeldKind::Conversation && used).then_some(state);
         let asked = read.and_then(|(view, body)| view.model(body));
         let place = Place {
             snapshot: &exchange.snapshot,
@@ -50,7 +56,6 @@ pub(crate) fn follow(
         };
         place.fix(decision, holders.find(state));
     }
-    let answer = read.is_some_and(|(view, body)| view.is_kept(body));
     if decision.refusal.is_none() && (answer || conversation.is_some()) {
         exchange.kept = Some(Kept { client, answer, conversation, prompt });
     }

@@ -115,14 +115,16 @@ pub(super) fn credentials(
         Some(Answerer::Unknown { .. } | Answerer::PassThrough { .. }) => false,
         Some(Answerer::Reply(_) | Answerer::Nobody) | None => true,
     };
-    let chosen = chosen && decision.is_none_or(|decision| !decision.callers_key);
+    let wish = decision.map_or(KeyWish::First, |decision| decision.key);
+    // What is gone on with lies with one of our keys, or with the caller's: whoever chose then, it is sent again.
+    let ours = matches!(wish, KeyWish::Held(_));
+    let chosen = ours || (chosen && decision.is_none_or(|decision| !decision.callers_key));
     let has_one = CREDENTIALS.iter().take(KEYS).any(|name| headers.contains_key(name));
     let callers =
         provider.provider.forward_client_key && identified.caller.key == CallerKey::Providers && has_one;
     if callers && !chosen {
         return Credential::Callers;
     }
-    let wish = decision.map_or(KeyWish::First, |decision| decision.key);
     provider.keys.choose(wish, clock::uptime).map_or(Credential::None, Credential::Ours)
 }
 
