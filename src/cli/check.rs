@@ -111,7 +111,7 @@ fn listed(words: &[String], none: &str) -> String {
 fn provider_words(name: &str, kind: ProviderKind) -> String {
     match kind {
         ProviderKind::Mock => format!("{name} (simulated)"),
-        ProviderKind::OpenAi | ProviderKind::Anthropic => name.to_owned(),
+        ProviderKind::OpenAi | ProviderKind::Anthropic | ProviderKind::AzureOpenAi => name.to_owned(),
     }
 }
 

@@ -218,8 +218,10 @@ pub struct Provider {
     pub kind: ProviderKind,
     /// Where it is; `None` for the simulated one.
     pub base_url: Option<BaseUrl>,
-    /// What is sent as its credential; `None`: nothing is.
-    pub api_key: Option<Secret>,
+    /// What is sent as its credential, one of them for each request; empty: nothing is.
+    pub api_keys: Vec<Secret>,
+    /// `api_version` of an Azure resource; `None`: its v1 API.
+    pub api_version: Option<String>,
     /// Send the caller's own key where no flag chose.
     pub forward_client_key: bool,
     /// `timeouts`
@@ -235,6 +237,8 @@ pub enum ProviderKind {
     OpenAi,
     /// `anthropic`
     Anthropic,
+    /// `azure-openai`: OpenAI's API at other paths, with a header of its own for the key.
+    AzureOpenAi,
     /// `mock`: built in, speaks every dialect.
     Mock,
 }
@@ -243,7 +247,7 @@ impl ProviderKind {
     /// Whether it takes requests in `dialect`.
     pub fn speaks(self, dialect: Dialect) -> bool {
         match self {
-            Self::OpenAi => dialect == Dialect::OpenAi,
+            Self::OpenAi | Self::AzureOpenAi => dialect == Dialect::OpenAi,
             Self::Anthropic => dialect == Dialect::Anthropic,
             Self::Mock => true,
         }

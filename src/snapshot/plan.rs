@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 
 use crate::config::{Admitted, Model, Provider, Reply, Route, Timeouts};
 use crate::flags::Flag;
 use crate::names::{Pattern, RouteName};
 use crate::observe::{FlagSeries, Metrics, ModelSeries, ProviderSeries, RouteSeries};
-use crate::snapshot::PromptPlan;
+use crate::snapshot::{PromptPlan, ProviderKeys};
 use crate::wire::{Dialect, PromptMode};
 
 /// Where a provider listens: the key of connection pools, which outlive a snapshot.
@@ -34,8 +34,11 @@ pub struct ProviderPlan {
     pub host: HeaderValue,
     /// What comes before the path of every call, `/v1` included.
     pub prefix: String,
-    /// Its credential, marked sensitive.
-    pub credential: Option<(HeaderName, HeaderValue)>,
+    /// An Azure resource in its older style: `api-version=…`, which every call has in its query; calls of a model have the
+    /// model in their path.
+    pub version_query: Option<Box<str>>,
+    /// Its keys.
+    pub keys: ProviderKeys,
     /// Its timeouts.
     pub timeouts: Timeouts,
     /// What is counted of it.
@@ -121,8 +124,11 @@ pub struct RoutePlan {
     pub anthropic: Option<Arc<ProviderPlan>>,
     /// The replies that stand in while the route is not enabled.
     pub fallback: Vec<Arc<ReplyPlan>>,
-    /// Generation requests must be read: a slot is bound, or some model is declared.
+    /// Generation requests must be read: a slot is bound, some model is declared, or the provider wants to know what is in
+    /// them (which model, which conversation).
     pub reads: bool,
+    /// The model of a call is a part of its path at the provider of OpenAI's dialect: what names one must be read.
+    pub model_in_path: bool,
     /// Something may be decided here: the answers are measured in full.
     pub decides: bool,
     /// What is counted of it.

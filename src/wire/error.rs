@@ -56,13 +56,21 @@ pub enum ErrorCode {
     UpstreamTimeout,
     /// WebSocket upgrades are not relayed.
     WebsocketUnsupported,
+    /// Who holds the previous response cannot be asked.
+    PreviousResponseNotFound,
+    /// Who holds the conversation cannot be asked.
+    ConversationNotFound,
+    /// Who holds the thread cannot be asked, or the thread cannot go on as it was.
+    ThreadNotFound,
+    /// Who holds the stored answer cannot be asked.
+    StoredNotFound,
     /// A defect of dimmer.
     Internal,
 }
 
 impl ErrorCode {
     /// Every code, in the order of `docs/errors.md`.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 26] = [
         Self::NoRoute,
         Self::WrongBaseUrl,
         Self::ClientUnknown,
@@ -84,6 +92,10 @@ impl ErrorCode {
         Self::UpstreamCredential,
         Self::UpstreamTimeout,
         Self::WebsocketUnsupported,
+        Self::PreviousResponseNotFound,
+        Self::ConversationNotFound,
+        Self::ThreadNotFound,
+        Self::StoredNotFound,
         Self::Internal,
     ];
 
@@ -111,6 +123,11 @@ impl ErrorCode {
             Self::UpstreamCredential => "dimmer_upstream_credential",
             Self::UpstreamTimeout => "dimmer_upstream_timeout",
             Self::WebsocketUnsupported => "dimmer_websocket_unsupported",
+            // The APIs' own codes: SDKs and agents begin anew when they see them.
+            Self::PreviousResponseNotFound => "previous_response_not_found",
+            Self::ConversationNotFound => "conversation_not_found",
+            Self::ThreadNotFound => "thread_not_found",
+            Self::StoredNotFound => "not_found",
             Self::Internal => "dimmer_internal",
         }
     }
@@ -118,10 +135,15 @@ impl ErrorCode {
     /// The status of the answer.
     pub fn status(self) -> u16 {
         match self {
-            Self::BadRequest | Self::CannotTranslate => 400,
+            Self::BadRequest | Self::CannotTranslate | Self::PreviousResponseNotFound => 400,
             Self::ClientUnknown => 401,
             Self::ClientForbidden => 403,
-            Self::NoRoute | Self::WrongBaseUrl | Self::ModelNotAdmitted => 404,
+            Self::NoRoute
+            | Self::WrongBaseUrl
+            | Self::ModelNotAdmitted
+            | Self::ConversationNotFound
+            | Self::ThreadNotFound
+            | Self::StoredNotFound => 404,
             Self::HeaderTimeout | Self::BodyTimeout => 408,
             Self::BodyTooLarge => 413,
             Self::UnsupportedEncoding => 415,
@@ -163,6 +185,10 @@ impl ErrorCode {
             | Self::UpstreamTls
             | Self::UpstreamCredential
             | Self::WebsocketUnsupported
+            | Self::PreviousResponseNotFound
+            | Self::ConversationNotFound
+            | Self::ThreadNotFound
+            | Self::StoredNotFound
             | Self::Internal => false,
         }
     }
@@ -173,7 +199,7 @@ impl ErrorCode {
 pub struct ErrorParts<'a> {
     /// The status of the answer, or the one it would have had before the stream began; it decides the `type`.
     pub status: u16,
-    /// `dimmer_…`, see [`ErrorCode::as_str`].
+    /// See [`ErrorCode::as_str`].
     pub code: &'a str,
     /// For the person who reads it: what is wrong and how to mend it.
     pub message: &'a str,

@@ -21,7 +21,7 @@ pub use edit::{Edits, Frames};
 pub use endpoint::{Dialect, Endpoint};
 pub use fit::Fit;
 pub use json::{DEPTH_MAX, JsonError, JsonFault, Span};
-pub use request::{MEMBERS_MAX, RequestView};
+pub use request::{HeldKind, MEMBERS_MAX, RequestView};
 pub use system_prompt::PromptMode;
 
 pub use coding::{CodingError, StreamDecoder, decodable, decode_body, is_identity};

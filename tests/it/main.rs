@@ -1,6 +1,8 @@
 //! Integration tests: one binary, one module per feature.
 
 #[cfg(test)]
+mod azure;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod clients;
@@ -21,7 +23,11 @@ mod faults;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod held;
+#[cfg(test)]
 mod http2;
+#[cfg(test)]
+mod keys;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]

@@ -170,7 +170,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("providers", Kind::Named, Need::Required, "The companies or servers behind the APIs."),
     key(
         "providers.*.dialect",
-        Kind::Choice(&["openai", "anthropic", "mock"], &["azure-openai", "gemini", "bedrock"]),
+        Kind::Choice(&["openai", "anthropic", "azure-openai", "mock"], &["gemini", "bedrock"]),
         Need::Required,
         "Whose API it speaks; `mock` is simulated inside the binary and speaks every dialect.",
     ),
@@ -178,7 +178,13 @@ pub(crate) const KEYS: &[Key] = &[
         "providers.*.base_url",
         Kind::Url,
         Need::Absent("the provider's own public address"),
-        "What that provider's own SDK takes as its base URL.",
+        "What that provider's own SDK takes as its base URL. Required for `azure-openai`, where it is the resource's endpoint, such as `https://NAME.openai.azure.com`.",
+    ),
+    key(
+        "providers.*.api_version",
+        Kind::Text,
+        Need::Absent("the v1 API, which has no versions"),
+        "For `azure-openai` only: calls go to `/openai/deployments/MODEL/…` with this `api-version`, such as `2024-10-21`.",
     ),
     key(
         "providers.*.api_key",
@@ -186,7 +192,12 @@ pub(crate) const KEYS: &[Key] = &[
         Need::Absent("no key is sent"),
         "The key that dimmer sends: `\"${NAME}\"` or `\"file:PATH\"`.",
     ),
-    later("providers.*.api_keys", Kind::List(&Kind::Secret), "Several keys in rotation."),
+    key(
+        "providers.*.api_keys",
+        Kind::List(&Kind::Secret),
+        Need::Absent("`api_key` alone, or none"),
+        "Several keys instead of one `api_key`: each conversation keeps to one, and one that is refused (401) or limited (429) rests for a while.",
+    ),
     key(
         "providers.*.forward_client_key",
         Kind::Bool,

@@ -1,8 +1,9 @@
 //! Durations, sizes, shares and addresses; and what the whole file becomes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::environment::{BASE, loaded, parsed};
+use super::environment::{BASE, check, loaded, parsed};
 use crate::config::quantity::{base_url, duration, nearest, share, size};
 use crate::config::{Admitted, AnswerHeaders, ProviderKind, ReplyContent, Slot, Source};
 use crate::units::PicoUsd;
@@ -268,4 +269,49 @@ fn a_model_that_ends_soon_is_warned_of() {
     let ends = |text: &str| warnings.iter().filter(|line| line.contains(text)).count();
     assert_eq!(ends("announced that it will be turned off on 2026-12-11"), 1, "{warnings:?}");
     assert_eq!(ends("announced that it was to be turned off on 2026-10-23"), 1, "{warnings:?}");
+}
+
+#[test]
+fn an_azure_resource_has_an_address_and_maybe_a_version() {
+    let azure =
+        |lines: &str| format!("provider = \"sim\"\n[providers.o]\ndialect = \"azure-openai\"\n{lines}\n");
+    let provider = |lines: &str| Arc::clone(&loaded(&azure(lines)).providers[1]);
+    let v1 = provider("base_url = \"https://n.openai.azure.com/\"");
+    assert_eq!((v1.kind, &v1.api_version), (ProviderKind::AzureOpenAi, &None));
+    for version in ["2024-10-21", "2025-04-01-preview"] {
+        let dated =
+            provider(&format!("base_url = \"https://n.openai.azure.com\"\napi_version = \"{version}\""));
+        assert_eq!(dated.api_version.as_deref(), Some(version));
+    }
+    check(
+        &azure(""),
+        &[
+            r#"2:12: provider "o": base_url is missing: write the resource's endpoint, base_url = "https://NAME.openai.azure.com""#,
+        ],
+    );
+    check(
+        &azure("base_url = \"https://n.openai.azure.com/openai/v1\""),
+        &[
+            r#"4:12: provider "o": base_url: has /openai in its path: write the resource's endpoint alone, the rest is added for each call"#,
+        ],
+    );
+    for version in ["v1", "preview", "2024-13-01", "20241021"] {
+        check(
+            &azure(&format!("base_url = \"https://n.x\"\napi_version = \"{version}\"")),
+            &[
+                r#"5:15: provider "o": api_version: must be a date such as "2024-10-21" or "2025-04-01-preview"; for the v1 API take the line out"#,
+            ],
+        );
+    }
+    let elsewhere = loaded(
+        &azure("").replace("azure-openai", "openai").replace("\n\n", "\napi_version = \"2024-10-21\"\n"),
+    );
+    assert!(
+        elsewhere
+            .warnings
+            .iter()
+            .any(|line| line.ends_with("api_version does nothing: the provider is not azure-openai")),
+        "{:?}",
+        elsewhere.warnings
+    );
 }

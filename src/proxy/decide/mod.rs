@@ -1,6 +1,10 @@
 //! 3: flags and guards → Decision. Pure but for counters: no I/O, no clock, no waiting; never fails a request because of a
 //! flag.
 
+mod held;
+
+pub(crate) use held::follow;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +14,7 @@ use crate::config::Admitted;
 use crate::flags::{Context, Evaluation, EvaluationError, FlagState, Reason, evaluate};
 use crate::proxy::error::{Phase, ProxyError};
 use crate::snapshot::{
-    FlagPlan, ModelPlan, ProviderPlan, ReplyPlan, RoutePlan, SlotPlan, Snapshot, TargetPlan,
+    FlagPlan, KeyWish, ModelPlan, ProviderPlan, ReplyPlan, RoutePlan, SlotPlan, Snapshot, TargetPlan,
 };
 use crate::wire::{Endpoint, ErrorCode, PromptMode};
 
@@ -23,6 +27,10 @@ pub struct Decision {
     pub answerer: Answerer,
     /// The system prompt to write, as escaped JSON text, and how.
     pub prompt: Option<(Bytes, PromptMode)>,
+    /// Which of the provider's keys is wanted.
+    pub key: KeyWish,
+    /// What the request continues lives with the caller's own key: that one is sent again, if it may be.
+    pub callers_key: bool,
     /// The route is on.
     pub enabled: bool,
     /// The answer is from the fallback, and why.
@@ -235,7 +243,16 @@ impl Decision {
     /// This one answers, and nothing else is to be said.
     fn of(answerer: Answerer) -> Self {
         let evaluated = SmallVec::new();
-        Self { evaluated, answerer, prompt: None, enabled: true, fallback: None, refusal: None }
+        Self {
+            evaluated,
+            answerer,
+            prompt: None,
+            key: KeyWish::First,
+            callers_key: false,
+            enabled: true,
+            fallback: None,
+            refusal: None,
+        }
     }
 
     /// The place of what answers among the route's series.

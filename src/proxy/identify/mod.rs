@@ -169,8 +169,9 @@ pub(crate) const CHOSEN_ROUTE: HeaderName = HeaderName::from_static("x-dimmer-ro
 
 /// Whether something of this request can be decided only after its body was read.
 pub(crate) fn must_read(identified: &Identified, exchange: &Exchange) -> bool {
-    let generation = identified.place.endpoint.generation();
-    identified.route_in_body || (generation && exchange.route.as_ref().is_some_and(|route| route.reads))
+    let endpoint = identified.place.endpoint;
+    let Some(route) = &exchange.route else { return identified.route_in_body };
+    (endpoint.generation() && route.reads) || (endpoint.names_model() && route.model_in_path)
 }
 
 /// Reads what was held: one strict pass, and whether a stream was asked for.

@@ -2,6 +2,8 @@
 
 mod head;
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Request, Version, header};
@@ -38,8 +40,8 @@ pub(crate) struct Outgoing {
     pub(crate) request: Request<RequestBody>,
     /// What becomes of a body that streams through.
     pub(crate) upload: Option<Rc<Upload>>,
-    /// The provider's own credential was put on it.
-    pub(crate) our_credential: bool,
+    /// Which of the provider's own keys was put on it, by its place; none: the caller's, or nothing.
+    pub(crate) key: Option<usize>,
     /// dimmer asked for usage where the caller had not: it has to be taken out of the answer again.
     pub(crate) hide_usage: bool,
 }
@@ -57,7 +59,8 @@ pub(crate) fn rewrite(
         Answerer::Unknown { provider } | Answerer::PassThrough { provider } => Arc::clone(provider),
         Answerer::Reply(_) | Answerer::Nobody => return Err(undecided()),
     };
-    let target = head::target(&parts.uri, identified, &provider)?;
+    let target =
+        head::target(&parts.uri, identified, &provider, leaving_model(decision, &payload).as_deref())?;
     let read = matches!(payload, Payload::Read(..));
     let sent = head::credentials(exchange, identified, &parts.headers, &provider);
     let mut headers = head::headers(exchange, parts.headers, &provider, sent, read);
@@ -91,7 +94,21 @@ pub(crate) fn rewrite(
     *request.uri_mut() = target;
     *request.version_mut() = Version::HTTP_11;
     *request.headers_mut() = headers;
-    Ok(Outgoing { provider, request, upload, our_credential: sent == head::Credential::Ours, hide_usage })
+    let key = match sent {
+        head::Credential::Ours(place) => Some(place),
+        head::Credential::Callers | head::Credential::None => None,
+    };
+    Ok(Outgoing { provider, request, upload, key, hide_usage })
+}
+
+/// The model that the body names when it leaves.
+fn leaving_model<'p>(decision: &'p Decision, payload: &'p Payload) -> Option<Cow<'p, str>> {
+    let Payload::Read(read) = payload else { return None };
+    let asked = read.1.model(&read.0.bytes);
+    match head::written_model(decision, asked.as_deref().unwrap_or_default()) {
+        Some(plan) => Some(Cow::Borrowed(&plan.model.upstream_model)),
+        None => asked,
+    }
 }
 
 /// The body with the decision's changes in it, and whether usage was asked for that the caller did not ask for.
@@ -120,12 +137,8 @@ fn splice(exchange: &mut Exchange, body: &Bytes, view: &RequestView) -> Result<(
 
 /// The provider's name of the model, where it is not what the request says already.
 fn model(decision: &Decision, body: &Bytes, view: &RequestView, edits: &mut Edits<'_>) {
-    let Answerer::Model { plan, as_sent } = &decision.answerer else { return };
     let asked = view.model(body);
-    let asked = asked.as_deref().unwrap_or_default();
-    // One of the model's other names is the app's own choice of a version: it stays as it was sent.
-    let other_name = *as_sent && asked != plan.model.name.as_str();
-    if asked != plan.model.upstream_model && !other_name {
+    if let Some(plan) = head::written_model(decision, asked.as_deref().unwrap_or_default()) {
         edits.model(plan.model.upstream_json.clone());
     }
 }

@@ -4,6 +4,7 @@
 //! with its owner. Must never copy or parse a field that nobody asked for.
 
 mod facts;
+mod held_state;
 mod responses;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,8 @@ mod tests;
 use std::ops::ControlFlow;
 
 use smallvec::SmallVec;
+
+pub use held_state::HeldKind;
 
 use super::Endpoint;
 use super::json::{Fault, Inside, JsonError, JsonFault, Member, Scanner, Span, Watch, elements, find};
