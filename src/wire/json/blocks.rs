@@ -68,8 +68,9 @@ impl Window {
         if at != self.start.wrapping_add(self.len) {
             self.escape_open = 0;
         }
-        // A short walk over a few members needs one block only.
-        let blocks = if self.len == 0 { 1 } else { BLOCKS_MAX };
+        // A short walk over a few members needs one block only. Behind the end of the text, one is enough.
+        let most = if self.len == 0 { 1 } else { BLOCKS_MAX };
+        let blocks = most.min(bytes.len().saturating_sub(at) / BLOCK_LEN + 1);
         self.start = at;
         self.len = blocks * BLOCK_LEN;
         let Self { level, stops, escape_open, .. } = self;

@@ -308,7 +308,7 @@ proptest! {
     #[test]
     fn a_text_cut_anywhere_is_refused_at_its_end_at_last(value in value()) {
         let body = format!("{{\"a\":{value}}}");
-        for end in (0..body.len()).filter(|end| body.is_char_boundary(*end)) {
+        for end in (0..body.len()).step_by(1 + body.len() / 300).filter(|end| body.is_char_boundary(*end)) {
             let error = read(&body.as_bytes()[..end]).unwrap_err();
             let of_end = matches!(error.what, JsonFault::Truncated) && error.at == end;
             // Half an escape and half a word are no less wrong for being the last.
