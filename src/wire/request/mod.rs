@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 pub use held_state::HeldKind;
 
 use super::Endpoint;
-use super::json::{Fault, Inside, JsonError, JsonFault, Member, Scanner, Span, Watch, elements, find};
+use super::json::{Fault, Inside, JsonError, JsonFault, Member, Scanner, Seen, Span, Watch, elements, find};
 use super::json::{same_text, string_is};
 
 /// More top-level fields than any API has, several times over; it bounds what a hostile body makes us hold.
@@ -68,7 +68,7 @@ impl RequestView {
             return Err(Fault { what, at: scanner.at() });
         }
         self.open = scanner.at().saturating_add(1);
-        let mut seen = 0_u32;
+        let mut seen = Seen::default();
         let mut more = scanner.enter(b'}')?;
         while more {
             let key = scanner.key()?;
@@ -86,26 +86,23 @@ impl RequestView {
     }
 
     /// Whether a member of this name may follow those seen so far, and what of its value is looked at.
-    fn admit(&self, body: &[u8], key: Span, touched: &[String], seen: &mut u32) -> Result<Inside, Fault> {
+    fn admit(
+        &self,
+        body: &[u8],
+        key: Span,
+        touched: &[String],
+        seen: &mut Seen,
+    ) -> Result<&'static Inside, Fault> {
         if self.members.len() >= MEMBERS_MAX {
             return Err(Fault { what: JsonFault::TooManyMembers, at: key.start });
         }
+        let inside = seen.admit(body, key, known(self.endpoint))?;
         let name = key.inside().of(body);
-        let known = known(self.endpoint);
-        if let Some((watch, index)) = known.iter().zip(0_u32..).find(|(watch, _)| same_text(name, watch.name))
-        {
-            let bit = 1_u32.checked_shl(index).unwrap_or_default();
-            if *seen & bit != 0 {
-                return Err(Fault::duplicate(key));
-            }
-            *seen |= bit;
-            return Ok(watch.inside);
-        }
         let touched_name = touched.iter().find(|touched| same_text(name, touched));
         if touched_name.is_some_and(|known| self.members.iter().any(|member| member.is(body, known))) {
             return Err(Fault::duplicate(key));
         }
-        Ok(Inside::Nothing)
+        Ok(inside)
     }
 
     /// Behind the opening brace of the body.
@@ -191,7 +188,7 @@ fn key_at(body: &[u8], at: usize) -> Option<Span> {
 }
 
 const fn plain(name: &'static str) -> Watch {
-    Watch { name, inside: Inside::Nothing }
+    Watch::new(name, Inside::Nothing)
 }
 
 /// Every top-level field that dimmer itself reads or writes in this call. At most 32.
@@ -212,15 +209,15 @@ fn known(endpoint: Endpoint) -> &'static [Watch] {
 const KNOWN: &[Watch] = &[
     plain("model"),
     plain("stream"),
-    Watch { name: "messages", inside: Inside::Items(MESSAGE) },
-    Watch { name: "system", inside: Inside::Items(BLOCK) },
-    Watch { name: "tools", inside: Inside::Items(TOOL) },
-    Watch { name: "functions", inside: Inside::Items(NAMED) },
-    Watch { name: "tool_choice", inside: Inside::Object(TOOL_CHOICE) },
+    Watch::new("messages", Inside::Items(MESSAGE)),
+    Watch::new("system", Inside::Items(BLOCK)),
+    Watch::new("tools", Inside::Items(TOOL)),
+    Watch::new("functions", Inside::Items(NAMED)),
+    Watch::new("tool_choice", Inside::Object(TOOL_CHOICE)),
     plain("function_call"),
-    Watch { name: "response_format", inside: Inside::Object(TYPED) },
-    Watch { name: "output_config", inside: Inside::Object(OUTPUT_CONFIG) },
-    Watch { name: "stream_options", inside: Inside::Object(STREAM_OPTIONS) },
+    Watch::new("response_format", Inside::Object(TYPED)),
+    Watch::new("output_config", Inside::Object(OUTPUT_CONFIG)),
+    Watch::new("stream_options", Inside::Object(STREAM_OPTIONS)),
     plain("max_tokens"),
     plain("max_completion_tokens"),
     plain("thread"),
@@ -230,20 +227,19 @@ const COMPLETIONS: &[Watch] = &[
     plain("model"),
     plain("stream"),
     plain("prompt"),
-    Watch { name: "stream_options", inside: Inside::Object(STREAM_OPTIONS) },
+    Watch::new("stream_options", Inside::Object(STREAM_OPTIONS)),
     plain("max_tokens"),
 ];
 const MESSAGE: &[Watch] = &[
     plain("role"),
-    Watch { name: "content", inside: Inside::Items(BLOCK) },
+    Watch::new("content", Inside::Items(BLOCK)),
     plain("cache_control"),
     plain("prompt_cache_breakpoint"),
 ];
 const BLOCK: &[Watch] = &[plain("cache_control"), plain("prompt_cache_breakpoint")];
-const TOOL: &[Watch] = &[plain("name"), Watch { name: "function", inside: Inside::Object(NAMED) }];
+const TOOL: &[Watch] = &[plain("name"), Watch::new("function", Inside::Object(NAMED))];
 const NAMED: &[Watch] = &[plain("name")];
 const TYPED: &[Watch] = &[plain("type")];
-const TOOL_CHOICE: &[Watch] =
-    &[plain("type"), Watch { name: "allowed_tools", inside: Inside::Object(&[plain("mode")]) }];
-const OUTPUT_CONFIG: &[Watch] = &[Watch { name: "format", inside: Inside::Object(TYPED) }];
+const TOOL_CHOICE: &[Watch] = &[plain("type"), Watch::new("allowed_tools", Inside::Object(&[plain("mode")]))];
+const OUTPUT_CONFIG: &[Watch] = &[Watch::new("format", Inside::Object(TYPED))];
 const STREAM_OPTIONS: &[Watch] = &[plain("include_usage")];

@@ -79,12 +79,12 @@ pub(super) fn tool_name(body: &[u8], tool: Span) -> Option<Cow<'_, str>> {
 pub(super) const KNOWN: &[Watch] = &[
     plain("model"),
     plain("stream"),
-    Watch { name: "input", inside: Inside::Items(ITEM) },
+    Watch::new("input", Inside::Items(ITEM)),
     plain("instructions"),
-    Watch { name: "tools", inside: Inside::Items(TOOL) },
-    Watch { name: "tool_choice", inside: Inside::Object(TOOL_CHOICE) },
-    Watch { name: "text", inside: Inside::Object(TEXT) },
-    Watch { name: "stream_options", inside: Inside::Object(STREAM_OPTIONS) },
+    Watch::new("tools", Inside::Items(TOOL)),
+    Watch::new("tool_choice", Inside::Object(TOOL_CHOICE)),
+    Watch::new("text", Inside::Object(TEXT)),
+    Watch::new("stream_options", Inside::Object(STREAM_OPTIONS)),
     plain("max_output_tokens"),
     plain("reasoning"),
     plain("previous_response_id"),
@@ -96,10 +96,10 @@ pub(super) const KNOWN: &[Watch] = &[
 const ITEM: &[Watch] = &[
     plain("type"),
     plain("role"),
-    Watch { name: "content", inside: Inside::Items(BLOCK) },
+    Watch::new("content", Inside::Items(BLOCK)),
     plain("cache_control"),
     plain("prompt_cache_breakpoint"),
 ];
 const TOOL: &[Watch] = &[plain("type"), plain("name")];
 const TOOL_CHOICE: &[Watch] = &[plain("type"), plain("mode")];
-const TEXT: &[Watch] = &[Watch { name: "format", inside: Inside::Object(TYPED) }];
+const TEXT: &[Watch] = &[Watch::new("format", Inside::Object(TYPED))];

@@ -14,10 +14,12 @@ mod tests;
 pub(super) mod walk;
 
 use bytes::{Bytes, BytesMut};
+use serde::de::IgnoredAny;
 
 use self::shape::Shape;
 use self::walk::{Text, Walk};
 use super::coding::{self, StreamDecoder};
+use super::json::{self, JsonFault};
 use super::sse::{EventRef, Seen, SseScanner};
 use super::{Endpoint, Usage};
 
@@ -246,7 +248,7 @@ impl Tap {
             }
         }
         // Judged first: the readers walk over JSON that is broken behind the members they look at.
-        if serde_json::from_slice::<serde::de::IgnoredAny>(&json).is_err() {
+        if !is_json(&json) {
             return;
         }
         self.facts.complete = true;
@@ -279,6 +281,16 @@ impl Stream {
             *events += 1;
             read_event(*dialect, event, shape, responses, facts);
         });
+    }
+}
+
+/// Whether an answer is whole. Callers' bodies are bounded in depth; a provider's answer is as deep as it likes.
+fn is_json(answer: &[u8]) -> bool {
+    match json::check(answer) {
+        Err(fault) if fault.what == JsonFault::TooDeep => {
+            serde_json::from_slice::<IgnoredAny>(answer).is_ok()
+        }
+        judged => judged.is_ok(),
     }
 }
 
