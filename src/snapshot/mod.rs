@@ -22,7 +22,8 @@ use crate::observe::ModelSeries;
 
 pub use build::BuildError;
 pub use plan::{
-    Endpoint, FlagPlan, ModelIndex, ModelPlan, ProviderPlan, ReplyPlan, RoutePlan, SlotPlan, TargetPlan,
+    Endpoint, FlagPlan, ModelIndex, ModelPlan, ParamPlan, ProviderPlan, ReplyPlan, RoutePlan, SlotPlan,
+    TargetPlan,
 };
 pub use prompt::{NotRendered, PromptPlan};
 
@@ -55,7 +56,7 @@ pub struct Snapshot {
     pub needs_conversation: bool,
     /// Some flag looks at `request.tools`.
     pub needs_tools: bool,
-    /// Top-level members of requests that some `fit` may touch.
+    /// Top-level members of requests that some `fit` or `params` may touch.
     pub touched_members: Vec<String>,
 }
 

@@ -10,7 +10,7 @@ use crate::flags::Flag;
 use crate::names::RouteName;
 use crate::observe::{FlagSeries, Metrics, ModelSeries, ProviderSeries, RouteSeries};
 use crate::snapshot::PromptPlan;
-use crate::wire::{Dialect, PromptMode};
+use crate::wire::{Dialect, Param, ParamValue, PromptMode};
 
 /// Where a provider listens: the key of connection pools, which outlive a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -96,6 +96,19 @@ pub enum SlotPlan<T> {
     },
 }
 
+/// One of a route's parameters.
+#[derive(Debug)]
+pub struct ParamPlan {
+    /// Which.
+    pub param: &'static Param,
+    /// What is written whatever the request says.
+    pub set: SlotPlan<Arc<ParamValue>>,
+    /// What is written where the request says nothing.
+    pub default: SlotPlan<Arc<ParamValue>>,
+    /// What is above becomes it.
+    pub max: SlotPlan<Arc<ParamValue>>,
+}
+
 /// A route, ready to be decided.
 #[derive(Debug)]
 pub struct RoutePlan {
@@ -113,6 +126,12 @@ pub struct RoutePlan {
     pub system_prompt: SlotPlan<Arc<PromptPlan>>,
     /// `system_prompt.mode`
     pub prompt_mode: PromptMode,
+    /// `params`
+    pub params: Vec<ParamPlan>,
+    /// `tools.deny`
+    pub denied_tools: SlotPlan<Arc<[Box<str>]>>,
+    /// `embeddings.model`
+    pub embeddings: SlotPlan<Arc<ModelPlan>>,
     /// `models`
     pub models: Admitted,
     /// Who serves what `[models]` does not know, per dialect.
@@ -121,7 +140,7 @@ pub struct RoutePlan {
     pub anthropic: Option<Arc<ProviderPlan>>,
     /// The replies that stand in while the route is not enabled.
     pub fallback: Vec<Arc<ReplyPlan>>,
-    /// Generation requests must be read: a slot is bound, or some model is declared.
+    /// Generation requests and embeddings must be read: a slot is bound, or some model is declared.
     pub reads: bool,
     /// Something may be decided here: the answers are measured in full.
     pub decides: bool,

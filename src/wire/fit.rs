@@ -45,6 +45,20 @@ impl Edits<'_> {
         }
     }
 
+    /// The same, but only for what dimmer itself wrote into a request that was made for this very model: that need not
+    /// fit, and all else does. To be asked for instead.
+    pub fn fit_written(&mut self, fit: &Fit, dropped: &mut Vec<String>) {
+        let written = |name: &str| matches!(self.top.place(&self.body, name), Some(Place::Written(_)));
+        let wrote_limit = MAX_TOKENS.into_iter().any(written);
+        let part = Fit {
+            drop: fit.drop.iter().filter(|name| written(name)).cloned().collect(),
+            rename: fit.rename.iter().filter(|(from, _)| written(from)).cloned().collect(),
+            set: Vec::new(),
+            cap_max_tokens: fit.cap_max_tokens.filter(|_| wrote_limit),
+        };
+        self.fit(&part, dropped);
+    }
+
     fn cap(&mut self, name: &str, cap: u64) {
         let exceeds = match self.top.place(&self.body, name) {
             Some(Place::Original(value)) => is_over(value.of(&self.body), cap),

@@ -169,8 +169,8 @@ pub(crate) const CHOSEN_ROUTE: HeaderName = HeaderName::from_static("x-dimmer-ro
 
 /// Whether something of this request can be decided only after its body was read.
 pub(crate) fn must_read(identified: &Identified, exchange: &Exchange) -> bool {
-    let generation = identified.place.endpoint.generation();
-    identified.route_in_body || (generation && exchange.route.as_ref().is_some_and(|route| route.reads))
+    let names_model = identified.place.endpoint.names_model();
+    identified.route_in_body || (names_model && exchange.route.as_ref().is_some_and(|route| route.reads))
 }
 
 /// Reads what was held: one strict pass, and whether a stream was asked for.

@@ -190,9 +190,12 @@ const KNOWN: &[Watch] = &[
     Watch { name: "tools", inside: Inside::Items(TOOL) },
     Watch { name: "functions", inside: Inside::Items(NAMED) },
     Watch { name: "tool_choice", inside: Inside::Object(TOOL_CHOICE) },
-    plain("function_call"),
+    Watch { name: "function_call", inside: Inside::Object(NAMED) },
+    Watch { name: "mcp_servers", inside: Inside::Items(NAMED) },
     Watch { name: "response_format", inside: Inside::Object(TYPED) },
     Watch { name: "output_config", inside: Inside::Object(OUTPUT_CONFIG) },
+    Watch { name: "reasoning", inside: Inside::Object(&[plain("effort")]) },
+    Watch { name: "text", inside: Inside::Object(TEXT) },
     Watch { name: "stream_options", inside: Inside::Object(STREAM_OPTIONS) },
     plain("max_tokens"),
     plain("max_completion_tokens"),
@@ -204,10 +207,28 @@ const MESSAGE: &[Watch] = &[
     plain("prompt_cache_breakpoint"),
 ];
 const BLOCK: &[Watch] = &[plain("cache_control"), plain("prompt_cache_breakpoint")];
-const TOOL: &[Watch] = &[plain("name"), Watch { name: "function", inside: Inside::Object(NAMED) }];
+const TOOL: &[Watch] = &[
+    plain("name"),
+    plain("type"),
+    Watch { name: "function", inside: Inside::Object(NAMED) },
+    Watch { name: "custom", inside: Inside::Object(NAMED) },
+    plain("server_label"),
+    plain("mcp_server_name"),
+    Watch { name: "tools", inside: Inside::Items(NAMED) },
+];
 const NAMED: &[Watch] = &[plain("name")];
 const TYPED: &[Watch] = &[plain("type")];
-const TOOL_CHOICE: &[Watch] =
-    &[plain("type"), Watch { name: "allowed_tools", inside: Inside::Object(&[plain("mode")]) }];
-const OUTPUT_CONFIG: &[Watch] = &[Watch { name: "format", inside: Inside::Object(TYPED) }];
+const TOOL_CHOICE: &[Watch] = &[
+    plain("type"),
+    plain("name"),
+    Watch { name: "function", inside: Inside::Object(NAMED) },
+    Watch { name: "custom", inside: Inside::Object(NAMED) },
+    plain("server_label"),
+    plain("disable_parallel_tool_use"),
+    Watch { name: "tools", inside: Inside::Items(TOOL) },
+    Watch { name: "allowed_tools", inside: Inside::Object(ALLOWED_TOOLS) },
+];
+const ALLOWED_TOOLS: &[Watch] = &[plain("mode"), Watch { name: "tools", inside: Inside::Items(TOOL) }];
+const OUTPUT_CONFIG: &[Watch] = &[plain("effort"), Watch { name: "format", inside: Inside::Object(TYPED) }];
+const TEXT: &[Watch] = &[plain("verbosity"), Watch { name: "format", inside: Inside::Object(TYPED) }];
 const STREAM_OPTIONS: &[Watch] = &[plain("include_usage")];
