@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, header};
 
-use crate::config::{Config, Provider, ProviderKind, Route, RouteParam, Slot, Source, Target};
+use crate::config::{Admitted, Config, Provider, ProviderKind, Route, RouteParam, Slot, Source, Target};
 use crate::flags::{Attribute, By, Condition};
 use crate::observe::{FlagSeries, Metrics, ModelSeries, ProviderSeries, RouteSeries};
 use crate::snapshot::plan::Pattern;
@@ -190,6 +190,7 @@ impl Parts {
                 .map(|reply| find(&self.replies, &reply.name, "reply"))
                 .collect::<Result<_, _>>()?,
             reads: decides || fit_somewhere,
+            reads_embeddings: fit_somewhere || !matches!(route.models, Admitted::Any),
             decides,
             series: RouteSeries::new(metrics, &route.name),
             per_model: self.labels.iter().map(|_| std::sync::OnceLock::new()).collect(),

@@ -140,8 +140,10 @@ pub struct RoutePlan {
     pub anthropic: Option<Arc<ProviderPlan>>,
     /// The replies that stand in while the route is not enabled.
     pub fallback: Vec<Arc<ReplyPlan>>,
-    /// Generation requests and embeddings must be read: a slot is bound, or some model is declared.
+    /// Generation requests must be read: a slot is bound, or some model is declared.
     pub reads: bool,
+    /// So must embeddings: some model is declared, or not every model may be asked for.
+    pub reads_embeddings: bool,
     /// Something may be decided here: the answers are measured in full.
     pub decides: bool,
     /// What is counted of it.

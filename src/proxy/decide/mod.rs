@@ -100,7 +100,7 @@ fn decide(
         let fallback = reply.is_some().then_some("killed");
         return Ok(Decision { enabled: false, fallback, ..Decision::of(Answerer::Reply(reply)) });
     }
-    if endpoint == Endpoint::Embeddings && route.reads {
+    if endpoint == Endpoint::Embeddings && route.reads_embeddings {
         return embeddings(snapshot, route, context, evaluated);
     }
     if !endpoint.generation() {

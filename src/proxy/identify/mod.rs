@@ -22,7 +22,7 @@ use crate::config::Client;
 use crate::proxy::error::{Phase, ProxyError};
 use crate::proxy::exchange::Exchange;
 use crate::snapshot::RoutePlan;
-use crate::wire::{ErrorCode, RequestView};
+use crate::wire::{Endpoint, ErrorCode, RequestView};
 
 /// What a request's head says.
 #[derive(Debug)]
@@ -169,8 +169,12 @@ pub(crate) const CHOSEN_ROUTE: HeaderName = HeaderName::from_static("x-dimmer-ro
 
 /// Whether something of this request can be decided only after its body was read.
 pub(crate) fn must_read(identified: &Identified, exchange: &Exchange) -> bool {
-    let names_model = identified.place.endpoint.names_model();
-    identified.route_in_body || (names_model && exchange.route.as_ref().is_some_and(|route| route.reads))
+    let endpoint = identified.place.endpoint;
+    let by_route = exchange.route.as_ref().is_some_and(|route| match endpoint {
+        Endpoint::Embeddings => route.reads_embeddings,
+        _ => endpoint.generation() && route.reads,
+    });
+    identified.route_in_body || by_route
 }
 
 /// Reads what was held: one strict pass, and whether a stream was asked for.
