@@ -198,7 +198,7 @@ pub(super) fn refuses(param: &Param, part: Part, json: &Json) -> Option<String> 
     let expected = param.value(json).err()?;
     let is_number = json.as_str().is_some_and(|text| text.parse::<f64>().is_ok());
     let remedy = if is_number && param.has_order() {
-        ": write it without quotes, or name it in the flag's `variants`"
+        ": write it without quotes; a split names it in `variants`"
     } else {
         ""
     };
