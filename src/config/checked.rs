@@ -13,7 +13,7 @@ use crate::config::Watched;
 use crate::flags::{AttributeValue, Flag, Order};
 use crate::names::{AttributeName, ClientName, ModelName, PromptName, ProviderName, ReplyName, RouteName};
 use crate::units::{PicoUsd, Secret};
-use crate::wire::{Dialect, Fit, PromptMode};
+use crate::wire::{Dialect, Fit, Param, ParamValue, PromptMode};
 
 /// A whole checked routes.toml.
 #[derive(Debug)]
@@ -399,6 +399,19 @@ pub enum Target {
     Reply(Arc<Reply>),
 }
 
+/// One of `params`.
+#[derive(Clone, Debug)]
+pub struct RouteParam {
+    /// Which.
+    pub param: &'static Param,
+    /// A bare value, or `flag`.
+    pub set: Slot<Arc<ParamValue>>,
+    /// `default`
+    pub default: Slot<Arc<ParamValue>>,
+    /// `max`
+    pub max: Slot<Arc<ParamValue>>,
+}
+
 /// `models`: what the caller may ask for itself.
 #[derive(Clone, Debug)]
 pub enum Admitted {
@@ -427,6 +440,12 @@ pub struct Route {
     pub system_prompt: Slot<Arc<Prompt>>,
     /// `system_prompt.mode`
     pub prompt_mode: PromptMode,
+    /// `params`, in the vocabulary's order.
+    pub params: Vec<RouteParam>,
+    /// `tools.deny`
+    pub denied_tools: Slot<Arc<[Box<str>]>>,
+    /// `embeddings.model`
+    pub embeddings: Slot<Arc<Model>>,
     /// `models`
     pub models: Admitted,
     /// `provider`, or the providers that it means when absent; the first that speaks the request's dialect serves names that

@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, header};
 
-use crate::config::{Config, Provider, ProviderKind, Route, Slot, Source, Target};
+use crate::config::{Admitted, Config, Provider, ProviderKind, Route, RouteParam, Slot, Source, Target};
 use crate::flags::{Attribute, By, Condition};
 use crate::names::Pattern;
 use crate::observe::{FlagSeries, Metrics, ModelSeries, ProviderSeries, RouteSeries};
 use crate::snapshot::{
-    Endpoint, FlagPlan, KeyDigest, KeyRests, ModelIndex, ModelPlan, PromptPlan, ProviderKey, ProviderKeys,
-    ProviderPlan, ReplyPlan, RoutePlan, SlotPlan, Snapshot, TargetPlan,
+    Endpoint, FlagPlan, KeyDigest, KeyRests, ModelIndex, ModelPlan, ParamPlan, PromptPlan, ProviderKey,
+    ProviderKeys, ProviderPlan, ReplyPlan, RoutePlan, SlotPlan, Snapshot, TargetPlan,
 };
 use crate::units::Secret;
-use crate::wire::Dialect;
+use crate::wire::{Dialect, ParamValue};
 
 /// Why a checked configuration could not be made ready: what `config` should have refused.
 #[derive(Debug)]
@@ -175,10 +175,7 @@ impl Parts {
         metrics: &Arc<Metrics>,
     ) -> Result<RoutePlan, BuildError> {
         let slots = SlotBuilder { route: &route.name, metrics };
-        let decides = !matches!(
-            (&route.enabled, &route.model, &route.system_prompt),
-            (Slot::AsSent, Slot::AsSent, Slot::AsSent)
-        );
+        let decides = decides(route);
         let fit_somewhere = !config.models.is_empty();
         let header = HeaderValue::from_str(&route.name).map_err(|_| {
             error_at(&format!("routes.{}", route.name), "its name cannot stand in a header".into())
@@ -195,6 +192,10 @@ impl Parts {
             system_prompt: slots
                 .slot(&route.system_prompt, |prompt| find(&self.prompts, &prompt.name, "prompt"))?,
             prompt_mode: route.prompt_mode,
+            params: route.params.iter().map(|param| slots.param(param)).collect::<Result<_, _>>()?,
+            denied_tools: slots.slot(&route.denied_tools, |names| Ok(Arc::clone(names)))?,
+            embeddings: slots
+                .slot(&route.embeddings, |model| find(&self.models.exact, &model.name, "model"))?,
             models: route.models.clone(),
             openai,
             anthropic,
@@ -204,6 +205,7 @@ impl Parts {
                 .map(|reply| find(&self.replies, &reply.name, "reply"))
                 .collect::<Result<_, _>>()?,
             reads: decides || fit_somewhere || model_in_path || several_keys,
+            reads_embeddings: fit_somewhere || !matches!(route.models, Admitted::Any),
             model_in_path,
             decides,
             series: RouteSeries::new(metrics, &route.name),
@@ -236,7 +238,24 @@ struct SlotBuilder<'a> {
     metrics: &'a Arc<Metrics>,
 }
 
+/// Whether something may be decided of this route's generation requests.
+fn decides(route: &Route) -> bool {
+    let as_sent =
+        (&route.enabled, &route.model, &route.system_prompt, &route.denied_tools, route.params.is_empty());
+    !matches!(as_sent, (Slot::AsSent, Slot::AsSent, Slot::AsSent, Slot::AsSent, true))
+}
+
 impl SlotBuilder<'_> {
+    fn param(&self, param: &RouteParam) -> Result<ParamPlan, BuildError> {
+        let plan = |slot| self.slot(slot, |value: &Arc<ParamValue>| Ok(Arc::clone(value)));
+        Ok(ParamPlan {
+            param: param.param,
+            set: plan(&param.set)?,
+            default: plan(&param.default)?,
+            max: plan(&param.max)?,
+        })
+    }
+
     fn slot<T, U>(
         &self,
         slot: &Slot<T>,
@@ -364,6 +383,8 @@ fn touched(config: &Config) -> Vec<String> {
         names.extend(model.fit.set.iter().map(|(name, _)| name.clone()));
         names.extend(model.fit.rename.iter().flat_map(|(from, to)| [from.clone(), to.clone()]));
     }
+    let params = config.routes.iter().flat_map(|route| &route.params);
+    names.extend(params.flat_map(|param| param.param.members()).map(str::to_owned));
     names.into_iter().collect()
 }
 

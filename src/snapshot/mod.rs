@@ -25,7 +25,8 @@ use crate::observe::ModelSeries;
 pub use build::BuildError;
 pub use keys::{KeyDigest, KeyRest, KeyRests, KeyWish, ProviderKey, ProviderKeys};
 pub use plan::{
-    Endpoint, FlagPlan, ModelIndex, ModelPlan, ProviderPlan, ReplyPlan, RoutePlan, SlotPlan, TargetPlan,
+    Endpoint, FlagPlan, ModelIndex, ModelPlan, ParamPlan, ProviderPlan, ReplyPlan, RoutePlan, SlotPlan,
+    TargetPlan,
 };
 pub use prompt::{NotRendered, PromptPlan};
 
@@ -62,7 +63,7 @@ pub struct Snapshot {
     pub needs_conversation: bool,
     /// Some flag looks at `request.tools`.
     pub needs_tools: bool,
-    /// Top-level members of requests that some `fit` may touch.
+    /// Top-level members of requests that some `fit` or `params` may touch.
     pub touched_members: Vec<String>,
 }
 

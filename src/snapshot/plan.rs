@@ -10,7 +10,7 @@ use crate::flags::Flag;
 use crate::names::{Pattern, RouteName};
 use crate::observe::{FlagSeries, Metrics, ModelSeries, ProviderSeries, RouteSeries};
 use crate::snapshot::{PromptPlan, ProviderKeys};
-use crate::wire::{Dialect, PromptMode};
+use crate::wire::{Dialect, Param, ParamValue, PromptMode};
 
 /// Where a provider listens: the key of connection pools, which outlive a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -99,6 +99,19 @@ pub enum SlotPlan<T> {
     },
 }
 
+/// One of a route's parameters.
+#[derive(Debug)]
+pub struct ParamPlan {
+    /// Which.
+    pub param: &'static Param,
+    /// What is written whatever the request says.
+    pub set: SlotPlan<Arc<ParamValue>>,
+    /// What is written where the request says nothing.
+    pub default: SlotPlan<Arc<ParamValue>>,
+    /// What is above becomes it.
+    pub max: SlotPlan<Arc<ParamValue>>,
+}
+
 /// A route, ready to be decided.
 #[derive(Debug)]
 pub struct RoutePlan {
@@ -116,6 +129,12 @@ pub struct RoutePlan {
     pub system_prompt: SlotPlan<Arc<PromptPlan>>,
     /// `system_prompt.mode`
     pub prompt_mode: PromptMode,
+    /// `params`
+    pub params: Vec<ParamPlan>,
+    /// `tools.deny`
+    pub denied_tools: SlotPlan<Arc<[Box<str>]>>,
+    /// `embeddings.model`
+    pub embeddings: SlotPlan<Arc<ModelPlan>>,
     /// `models`
     pub models: Admitted,
     /// Who serves what `[models]` does not know, per dialect.
@@ -129,6 +148,8 @@ pub struct RoutePlan {
     pub reads: bool,
     /// The model of a call is a part of its path at the provider of OpenAI's dialect: what names one must be read.
     pub model_in_path: bool,
+    /// So must embeddings: some model is declared, or not every model may be asked for.
+    pub reads_embeddings: bool,
     /// Something may be decided here: the answers are measured in full.
     pub decides: bool,
     /// What is counted of it.

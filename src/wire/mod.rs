@@ -6,8 +6,10 @@ mod edit;
 mod endpoint;
 mod fit;
 mod json;
+mod params;
 mod request;
 mod system_prompt;
+mod tools;
 
 mod coding;
 mod error;
@@ -21,6 +23,7 @@ pub use edit::{Edits, Frames};
 pub use endpoint::{Dialect, Endpoint};
 pub use fit::Fit;
 pub use json::{DEPTH_MAX, JsonError, JsonFault, Span};
+pub use params::{PARAMS, Param, ParamEdit, ParamValue, refuses_sampling};
 pub use request::{HeldKind, MEMBERS_MAX, RequestView};
 pub use system_prompt::PromptMode;
 

@@ -1,6 +1,7 @@
 //! What flags decide, how it is told, what of the request it changes, and what is counted of it.
 
 mod counted;
+mod params;
 mod reloaded;
 mod rewritten;
 

@@ -9,6 +9,7 @@ mod conditions;
 mod context;
 mod flags;
 mod operators;
+mod params;
 mod providers;
 mod replies;
 mod routes;

@@ -397,7 +397,9 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "flags.*.off",
         Kind::Any,
-        Need::Absent("the default; false for a boolean flag bound to `enabled`"),
+        Need::Absent(
+            "the default; false for a flag bound to `enabled`, all names for one bound to `tools.deny`",
+        ),
         "Served when the flag is killed.",
     ),
     key("flags.*.by", Kind::Text, default(r#""targeting_key""#), BY_DOC),
@@ -474,9 +476,33 @@ pub(crate) const KEYS: &[Key] = &[
         default(r#""replace""#),
         "What becomes of the system prompt that the app sent.",
     ),
-    later("routes.*.params", Kind::Table, "Parameters that flags decide."),
-    later("routes.*.tools", Kind::Table, "Tools that are taken out."),
-    later("routes.*.embeddings", Kind::Table, "The model of embeddings."),
+    key(
+        "routes.*.params",
+        Kind::Params,
+        Need::Absent("as the app sent them"),
+        "Parameters by their names in docs/parameters.md, each with a value, `{ default = … }`, `{ max = … }` or `.flag`; so may `default` and `max` be.",
+    ),
+    key("routes.*.tools", Kind::Table, Need::Absent("as the app sent them"), "Tools that are taken out."),
+    key(
+        "routes.*.tools.deny",
+        Kind::Either(&Kind::List(&Kind::Text), &Kind::Table),
+        Need::Absent("none is taken out"),
+        "Names of tools, labels of MCP servers or types of a provider's own tools, or `tools.deny.flag`.",
+    ),
+    key(
+        "routes.*.tools.deny.flag",
+        Kind::Text,
+        Need::Absent("no flag"),
+        "A flag of names, or of lists of names.",
+    ),
+    key("routes.*.embeddings", Kind::Table, Need::Absent("as the app asked"), "Who makes embeddings."),
+    key(
+        "routes.*.embeddings.model",
+        TEXT_OR_TABLE,
+        Need::Absent("as the app asked"),
+        "A model, or `embeddings.model.flag`.",
+    ),
+    key("routes.*.embeddings.model.flag", Kind::Text, Need::Absent("no flag"), "A flag of models."),
     key(
         "routes.*.models",
         Kind::Either(&Kind::Choice(&["any", "declared"], &[]), &Kind::List(&Kind::Text)),

@@ -22,7 +22,7 @@ use crate::config::Client;
 use crate::proxy::error::{Phase, ProxyError};
 use crate::proxy::exchange::Exchange;
 use crate::snapshot::RoutePlan;
-use crate::wire::{ErrorCode, RequestView};
+use crate::wire::{Endpoint, ErrorCode, RequestView};
 
 /// What a request's head says.
 #[derive(Debug)]
@@ -171,7 +171,11 @@ pub(crate) const CHOSEN_ROUTE: HeaderName = HeaderName::from_static("x-dimmer-ro
 pub(crate) fn must_read(identified: &Identified, exchange: &Exchange) -> bool {
     let endpoint = identified.place.endpoint;
     let Some(route) = &exchange.route else { return identified.route_in_body };
-    (endpoint.generation() && route.reads) || (endpoint.names_model() && route.model_in_path)
+    let by_slots = match endpoint {
+        Endpoint::Embeddings => route.reads_embeddings,
+        _ => endpoint.generation() && route.reads,
+    };
+    by_slots || (endpoint.names_model() && route.model_in_path)
 }
 
 /// Reads what was held: one strict pass, and whether a stream was asked for.

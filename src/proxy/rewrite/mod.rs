@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Request, Version, header};
+use http::{HeaderMap, HeaderValue, Request, Version, header};
 use hyper::body::Incoming;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -63,6 +63,7 @@ pub(crate) fn rewrite(
         head::target(&parts.uri, identified, &provider, leaving_model(decision, &payload).as_deref())?;
     let read = matches!(payload, Payload::Read(..));
     let sent = head::credentials(exchange, identified, &parts.headers, &provider);
+    let sampling = refuses_sampling(exchange, &parts.headers);
     let mut headers = head::headers(exchange, parts.headers, &provider, sent, read);
     let mut hide_usage = false;
     let mut upload = None;
@@ -72,7 +73,7 @@ pub(crate) fn rewrite(
             if held.decoded {
                 headers.remove(header::CONTENT_ENCODING);
             }
-            let (frames, hides) = splice(exchange, &held.bytes, &view)?;
+            let (frames, hides) = splice(exchange, &held.bytes, &view, sampling)?;
             hide_usage = hides;
             if hides {
                 // What has to be cut out of the answer again must come as it is.
@@ -112,7 +113,13 @@ fn leaving_model<'p>(decision: &'p Decision, payload: &'p Payload) -> Option<Cow
 }
 
 /// The body with the decision's changes in it, and whether usage was asked for that the caller did not ask for.
-fn splice(exchange: &mut Exchange, body: &Bytes, view: &RequestView) -> Result<(Frames, bool), ProxyError> {
+/// `refuses_sampling` is of [`crate::wire::refuses_sampling`].
+fn splice(
+    exchange: &mut Exchange,
+    body: &Bytes,
+    view: &RequestView,
+    refuses_sampling: bool,
+) -> Result<(Frames, bool), ProxyError> {
     let Some(decision) = &exchange.decision else { return Err(undecided()) };
     let mut edits = Edits::new(view, body);
     let mut dropped = Vec::new();
@@ -122,8 +129,18 @@ fn splice(exchange: &mut Exchange, body: &Bytes, view: &RequestView) -> Result<(
     {
         dropped.push(SYSTEM_PROMPT.to_owned());
     }
-    if let Some(fit) = fit(exchange, decision, body, view) {
-        edits.fit(fit, &mut dropped);
+    if !decision.params.is_empty() {
+        edits.params(&decision.params, refuses_sampling, &mut dropped);
+    }
+    if let Some(names) = &decision.denied_tools {
+        edits.deny_tools(names, &mut dropped);
+    }
+    match (fit(exchange, decision, body, view), &decision.answerer) {
+        (Some(fit), _) => edits.fit(fit, &mut dropped),
+        (None, Answerer::Model { plan, .. }) if !decision.params.is_empty() => {
+            edits.fit_written(&plan.model.fit, &mut dropped);
+        }
+        _ => {}
     }
     let decides = exchange.route.as_ref().is_some_and(|route| route.decides);
     let asks = decides && exchange.stream && exchange.endpoint.usage_on_request();
@@ -133,6 +150,13 @@ fn splice(exchange: &mut Exchange, body: &Bytes, view: &RequestView) -> Result<(
     }
     exchange.dropped = dropped;
     Ok((edits.frames(), hide_usage))
+}
+
+/// Whether the version of Anthropic's API that the request asks for refuses sampling parameters.
+fn refuses_sampling(exchange: &Exchange, headers: &HeaderMap) -> bool {
+    let decides = exchange.decision.as_ref().is_some_and(|decision| !decision.params.is_empty());
+    let mut versions = headers.get_all("anthropic-version").iter().filter_map(|value| value.to_str().ok());
+    decides && versions.any(crate::wire::refuses_sampling)
 }
 
 /// The provider's name of the model, where it is not what the request says already.

@@ -214,7 +214,8 @@ const KNOWN: &[Watch] = &[
     Watch::new("tools", Inside::Items(TOOL)),
     Watch::new("functions", Inside::Items(NAMED)),
     Watch::new("tool_choice", Inside::Object(TOOL_CHOICE)),
-    plain("function_call"),
+    Watch::new("function_call", Inside::Object(NAMED)),
+    Watch::new("mcp_servers", Inside::Items(NAMED)),
     Watch::new("response_format", Inside::Object(TYPED)),
     Watch::new("output_config", Inside::Object(OUTPUT_CONFIG)),
     Watch::new("stream_options", Inside::Object(STREAM_OPTIONS)),
@@ -237,9 +238,28 @@ const MESSAGE: &[Watch] = &[
     plain("prompt_cache_breakpoint"),
 ];
 const BLOCK: &[Watch] = &[plain("cache_control"), plain("prompt_cache_breakpoint")];
-const TOOL: &[Watch] = &[plain("name"), Watch::new("function", Inside::Object(NAMED))];
+const TOOL: &[Watch] = &[
+    plain("name"),
+    plain("type"),
+    Watch::new("function", Inside::Object(NAMED)),
+    Watch::new("custom", Inside::Object(NAMED)),
+    plain("server_label"),
+    plain("mcp_server_name"),
+    Watch::new("tools", Inside::Items(NAMED)),
+];
 const NAMED: &[Watch] = &[plain("name")];
 const TYPED: &[Watch] = &[plain("type")];
-const TOOL_CHOICE: &[Watch] = &[plain("type"), Watch::new("allowed_tools", Inside::Object(&[plain("mode")]))];
-const OUTPUT_CONFIG: &[Watch] = &[Watch::new("format", Inside::Object(TYPED))];
+const TOOL_CHOICE: &[Watch] = &[
+    plain("type"),
+    plain("mode"),
+    plain("name"),
+    Watch::new("function", Inside::Object(NAMED)),
+    Watch::new("custom", Inside::Object(NAMED)),
+    plain("server_label"),
+    plain("disable_parallel_tool_use"),
+    Watch::new("tools", Inside::Items(TOOL)),
+    Watch::new("allowed_tools", Inside::Object(ALLOWED_TOOLS)),
+];
+const ALLOWED_TOOLS: &[Watch] = &[plain("mode"), Watch::new("tools", Inside::Items(TOOL))];
+const OUTPUT_CONFIG: &[Watch] = &[plain("effort"), Watch::new("format", Inside::Object(TYPED))];
 const STREAM_OPTIONS: &[Watch] = &[plain("include_usage")];

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use super::{BLOCK, Leading, RequestView, STREAM_OPTIONS, TYPED, plain};
+use super::{BLOCK, Leading, RequestView, STREAM_OPTIONS, TOOL, TOOL_CHOICE, TYPED, plain};
 use crate::wire::json::{Inside, Kind, Span, Watch, elements, find, members, string_is, unescape};
 
 impl RequestView {
@@ -86,7 +86,7 @@ pub(super) const KNOWN: &[Watch] = &[
     Watch::new("text", Inside::Object(TEXT)),
     Watch::new("stream_options", Inside::Object(STREAM_OPTIONS)),
     plain("max_output_tokens"),
-    plain("reasoning"),
+    Watch::new("reasoning", Inside::Object(&[plain("effort")])),
     plain("previous_response_id"),
     plain("conversation"),
     plain("prompt"),
@@ -100,6 +100,4 @@ const ITEM: &[Watch] = &[
     plain("cache_control"),
     plain("prompt_cache_breakpoint"),
 ];
-const TOOL: &[Watch] = &[plain("type"), plain("name")];
-const TOOL_CHOICE: &[Watch] = &[plain("type"), plain("mode")];
-const TEXT: &[Watch] = &[Watch::new("format", Inside::Object(TYPED))];
+const TEXT: &[Watch] = &[plain("verbosity"), Watch::new("format", Inside::Object(TYPED))];
