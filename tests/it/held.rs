@@ -1,10 +1,12 @@
 //! Conversations that a provider holds: they go where they are, whatever the flags say now, or the SDK is told to begin anew.
 
 use std::collections::HashSet;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
+use crate::clients::clients;
 use crate::harness::{Answer, Dimmer, listeners, request};
 use crate::upstreams::{After, Peer, Recorded, STREAM_HEAD, Upstream, chunk, json as whole, sized};
 
@@ -582,4 +584,37 @@ fn an_app_may_change_its_own_model_within_the_provider() {
             assert_eq!((key_of(&seen), &body_of(&seen)["model"]), (key.clone(), &json!(arrives)));
         }
     }
+}
+
+/// Anthropic's SDK sends each turn's new messages only, and after `thread_not_found` everything, unseen by the app.
+#[test]
+fn anthropics_sdk_begins_a_thread_anew_by_itself() {
+    const PROGRAM: &str = "import anthropic, sys\n\
+        client = anthropic.Anthropic(base_url=sys.argv[1], api_key='k', max_retries=0)\n\
+        thread = client.beta.messages.thread(model='app', max_tokens=9)\n\
+        for user in ['one', 'one', 'long', 'long']:\n\
+        \u{20}   headers = {'x-user-id': user}\n\
+        \u{20}   print(thread.send({'role': 'user', 'content': 'Hi'}, extra_headers=headers).content[0].text)\n";
+    let world = World::start("anthropic", "system_prompt.flag = \"prompt\"\n");
+    let output = Command::new(clients().join("venv/bin/python"))
+        .args(["-c", PROGRAM, &format!("http://{}", world.dimmer.data)])
+        .env("NO_PROXY", "*")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said, "Hi\nHi\nHi\nHi\n", "{}", String::from_utf8_lossy(&output.stderr));
+    let turn = |request: &Recorded| {
+        let body = body_of(request);
+        let messages = body["messages"].as_array().unwrap().len();
+        (body["thread"]["type"].clone(), messages, body["system"].clone())
+    };
+    let turns: Vec<_> = world.a.requests().iter().map(turn).collect();
+    let wanted = [
+        (json!("create"), 1, json!("Be brief.")),
+        (json!("continue"), 1, Value::Null),
+        // The flags choose another prompt: dimmer says that the thread is lost, and the SDK replays it.
+        (json!("create"), 5, json!("Be long.")),
+        (json!("continue"), 1, Value::Null),
+    ];
+    assert_eq!(turns, wanted);
 }

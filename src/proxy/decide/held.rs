@@ -25,7 +25,9 @@ pub(crate) fn follow(
     read: Read<'_>,
     decision: &mut Decision,
 ) {
-    let Some(route) = exchange.route.clone().filter(|_| decision.enabled) else { return };
+    if !decision.enabled {
+        return;
+    }
     let in_body = read.and_then(|(view, body)| view.continues(body));
     let answer = read.is_some_and(|(view, body)| view.is_kept(body));
     // What a path asks for says nothing of the model that a conversation is held with.
@@ -37,6 +39,7 @@ pub(crate) fn follow(
     if !answer && continued.is_none() {
         return;
     }
+    let Some(route) = exchange.route.clone() else { return };
     let client: Option<ClientName> = identified.caller.client.as_ref().map(|client| client.name.clone());
     let threads = exchange.endpoint.dialect() == Dialect::Anthropic;
     let prompt = PromptMark::of(decision.prompt.as_ref().filter(|_| threads));

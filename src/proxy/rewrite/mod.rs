@@ -59,8 +59,9 @@ pub(crate) fn rewrite(
         Answerer::Unknown { provider } | Answerer::PassThrough { provider } => Arc::clone(provider),
         Answerer::Reply(_) | Answerer::Nobody => return Err(undecided()),
     };
-    let target =
-        head::target(&parts.uri, identified, &provider, leaving_model(decision, &payload).as_deref())?;
+    let in_path = provider.version_query.is_some();
+    let model = in_path.then(|| leaving_model(decision, &payload)).flatten();
+    let target = head::target(&parts.uri, identified, &provider, model.as_deref())?;
     let read = matches!(payload, Payload::Read(..));
     let sent = head::credentials(exchange, identified, &parts.headers, &provider);
     let sampling = refuses_sampling(exchange, &parts.headers);
