@@ -1,5 +1,7 @@
 //! Each API's spelling by example, and the table of the page.
 
+mod properties;
+
 use std::path::Path;
 use std::sync::Arc;
 
