@@ -6,6 +6,7 @@ mod edit;
 mod endpoint;
 mod fit;
 mod json;
+mod model_list;
 mod request;
 mod system_prompt;
 
@@ -21,6 +22,7 @@ pub use edit::{Edits, Frames};
 pub use endpoint::{Dialect, Endpoint};
 pub use fit::Fit;
 pub use json::{DEPTH_MAX, JsonError, JsonFault, Span};
+pub use model_list::{ListPage, ListedModel, model_entry, model_list};
 pub use request::{MEMBERS_MAX, RequestView};
 pub use system_prompt::PromptMode;
 
