@@ -30,7 +30,7 @@ pub(super) fn before(call: &Call<'_>, body: &Map<String, Value>) -> Result<(Vec<
                 )
             }),
         },
-        (None, Some(id)) => items_of(call, id).map(|(items, weight)| (items, weight)),
+        (None, Some(id)) => items_of(call, id),
         (None, None) => Ok((Vec::new(), 0)),
     }
 }

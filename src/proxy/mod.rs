@@ -9,6 +9,7 @@ mod exchange;
 mod fields;
 mod finish;
 mod identify;
+mod models;
 mod relay;
 mod respond;
 mod rewrite;
@@ -55,6 +56,7 @@ pub(crate) async fn serve_exchange(
     match answer {
         Ok(Answer::Relayed(answered, hide_usage)) => relay::relay(exchange, answered, hide_usage),
         Ok(Answer::Reply(payload)) => respond::reply(exchange, &payload),
+        Ok(Answer::Models(list)) => respond::models(exchange, list),
         Err(error) => respond::error(exchange, &error),
     }
 }
@@ -65,6 +67,8 @@ enum Answer {
     Relayed(dispatch::Answered, bool),
     /// No language model is asked.
     Reply(Payload),
+    /// The models that dimmer itself knows.
+    Models(String),
 }
 
 /// Takes the body out where somebody else reads it from then on; what is left in its place was not read to its end.
@@ -74,6 +78,9 @@ async fn stages(
     body: &mut Option<Incoming>,
 ) -> Result<Answer, ProxyError> {
     let identified = identify::head(exchange, &parts)?;
+    if let Some(list) = models::answer(exchange, &identified, &parts) {
+        return Ok(Answer::Models(list));
+    }
     let payload = read(exchange, &identified, &parts, body).await?;
     choose(exchange, &identified, &parts, &payload)?;
     if matches!(exchange.decision.as_ref().map(|decision| &decision.answerer), Some(Answerer::Reply(_))) {

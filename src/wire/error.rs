@@ -38,6 +38,8 @@ pub enum ErrorCode {
     CannotTranslate,
     /// The route does not admit the model that the request names.
     ModelNotAdmitted,
+    /// Tokens are to be counted, but no language model would read them.
+    NothingToCount,
     /// The route is switched off and no reply stands in.
     KillSwitch,
     /// A limit of the gateway is reached: concurrency or memory.
@@ -62,7 +64,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of `docs/errors.md`.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::NoRoute,
         Self::WrongBaseUrl,
         Self::ClientUnknown,
@@ -75,6 +77,7 @@ impl ErrorCode {
         Self::UnsupportedEncoding,
         Self::CannotTranslate,
         Self::ModelNotAdmitted,
+        Self::NothingToCount,
         Self::KillSwitch,
         Self::Overloaded,
         Self::UpstreamConnect,
@@ -102,6 +105,7 @@ impl ErrorCode {
             Self::UnsupportedEncoding => "dimmer_unsupported_encoding",
             Self::CannotTranslate => "dimmer_cannot_translate",
             Self::ModelNotAdmitted => "dimmer_model_not_admitted",
+            Self::NothingToCount => "dimmer_nothing_to_count",
             Self::KillSwitch => "dimmer_kill_switch",
             Self::Overloaded => "dimmer_overloaded",
             Self::UpstreamConnect => "dimmer_upstream_connect",
@@ -121,7 +125,7 @@ impl ErrorCode {
             Self::BadRequest | Self::CannotTranslate => 400,
             Self::ClientUnknown => 401,
             Self::ClientForbidden => 403,
-            Self::NoRoute | Self::WrongBaseUrl | Self::ModelNotAdmitted => 404,
+            Self::NoRoute | Self::WrongBaseUrl | Self::ModelNotAdmitted | Self::NothingToCount => 404,
             Self::HeaderTimeout | Self::BodyTimeout => 408,
             Self::BodyTooLarge => 413,
             Self::UnsupportedEncoding => 415,
@@ -159,6 +163,7 @@ impl ErrorCode {
             | Self::UnsupportedEncoding
             | Self::CannotTranslate
             | Self::ModelNotAdmitted
+            | Self::NothingToCount
             | Self::KillSwitch
             | Self::UpstreamTls
             | Self::UpstreamCredential

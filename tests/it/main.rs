@@ -1,6 +1,8 @@
 //! Integration tests: one binary, one module per feature.
 
 #[cfg(test)]
+mod agents;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod clients;
@@ -24,6 +26,8 @@ mod http2;
 mod limits;
 #[cfg(test)]
 mod malformed;
+#[cfg(test)]
+mod models;
 #[cfg(test)]
 mod passthrough;
 #[cfg(test)]

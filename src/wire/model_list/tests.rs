@@ -1,3 +1,5 @@
+//! Pages of lists, and the shapes of both APIs.
+
 use serde_json::json;
 
 use super::{ListPage, ListedModel, model_entry, model_list};
