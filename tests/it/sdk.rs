@@ -112,7 +112,7 @@ fn the_blocks_to_paste_run() {
         );
         shown += 1;
     }
-    assert_eq!(shown, 4, "two SDKs in Python, one and the AI SDK in Node");
+    assert_eq!(shown, 5, "three blocks in Python, the OpenAI SDK and the AI SDK in Node");
 }
 
 /// Runs a program against a gateway with this configuration; it must show all of `cases`.
