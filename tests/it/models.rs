@@ -158,6 +158,7 @@ fn a_client_sees_the_routes_that_it_may_call() {
     const CLIENTS: &str = r#"
 [clients.all]
 key = "${ALL_KEY}"
+may_choose_route = true
 [clients.one]
 key = "${ONE_KEY}"
 routes = ["narrow"]
@@ -175,6 +176,8 @@ routes = ["bare"]
     assert_eq!(world.listed("/v1/models", &all), ["assistant", "helper", "narrow one", "gpt-a", "gpt-b"]);
     assert_eq!(world.listed("/v1/models", &one), ["narrow one"], "nor the default route's models");
     assert_eq!(world.listed("/narrow/v1/models", &one), ["narrow one", "gpt-b"]);
+    let chosen = format!("{all}x-dimmer-route: narrow\r\n");
+    assert_eq!(world.listed("/v1/models", &chosen), ["narrow one", "gpt-b"]);
     for (target, headers, status) in [
         ("/v1/models", &none, 403),
         ("/v1/models/assistant", &one, 403),
