@@ -168,7 +168,7 @@ pub(super) fn usage(prompt: PromptTokens, output_tokens: u64) -> Value {
     })
 }
 
-/// The response while it has nothing yet, or nothing more: `queued`, `in_progress`, `cancelled`.
+/// The response while it has nothing yet: `queued`, `in_progress`.
 pub(super) fn unfinished(turn: &Turn, id: &str, created: u64, status: &str) -> Value {
     object(turn, id, created, status, Vec::new())
 }

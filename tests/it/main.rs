@@ -1,6 +1,8 @@
 //! Integration tests: one binary, one module per feature.
 
 #[cfg(test)]
+mod accounts;
+#[cfg(test)]
 mod agents;
 #[cfg(test)]
 mod cli;
