@@ -1,6 +1,6 @@
 //! What a generation request asks for, whichever dialect it came in, and how its text is counted.
 //!
-//! Read by `chat` and `messages`, answered by `answer`. Must never keep what it does not need to answer.
+//! Read by the four generation APIs' files, answered by `answer`. Must never keep what it does not need to answer.
 
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -149,16 +149,46 @@ pub(super) fn parts_of<'a>(content: Option<&'a Value>, types: &[&str]) -> Vec<&'
 
 /// The two seeds of a request: for its words and for its luck.
 pub(super) fn seeds(body: &Map<String, Value>, provider_seed: u64) -> (u64, u64) {
+    let mix = |seed, value: &Value| xxh3_64_with_seed(value.to_string().as_bytes(), seed);
     let words = ["model", "system", "messages"].iter().fold(provider_seed, |seed, field| {
-        let text = body.get(*field).map(Value::to_string).unwrap_or_default();
-        xxh3_64_with_seed(text.as_bytes(), seed)
+        body.get(*field).map_or_else(|| xxh3_64_with_seed(b"", seed), |value| mix(seed, value))
     });
+    let words = ["instructions", "prompt"].iter().filter_map(|field| body.get(*field)).fold(words, mix);
     // The way that the answer is sent must not change what it says or whether it fails.
     let told = body.iter().filter(|(field, _)| !field.starts_with("stream"));
     let luck = told.fold(provider_seed, |seed, (field, value)| {
         xxh3_64_with_seed(format!("{field}={value}").as_bytes(), seed)
     });
     (words, luck)
+}
+
+/// The same, where the messages are `items`, some of which the body only names. Their ids say nothing.
+pub(super) fn seeds_with(body: &Map<String, Value>, items: &[Value], provider_seed: u64) -> (u64, u64) {
+    let (words, luck) = seeds(body, provider_seed);
+    let words = items.iter().fold(words, |seed, item| {
+        let told = ["role", "content", "output", "arguments"].iter().filter_map(|field| item.get(*field));
+        told.fold(seed, |seed, value| xxh3_64_with_seed(value.to_string().as_bytes(), seed))
+    });
+    (words, luck)
+}
+
+/// Whether a `format` asks for JSON, and with which schema, which is found at `schema` of it.
+pub(super) fn json_asked(format: Option<&Value>, schema: &str) -> Option<Option<Value>> {
+    let format = format?;
+    match format.get("type")?.as_str()? {
+        "json_object" => Some(None),
+        "json_schema" => Some(format.pointer(schema).cloned()),
+        _ => None,
+    }
+}
+
+/// `stop`: a text or several.
+pub(super) fn stop_texts(stop: Option<&Value>) -> Vec<String> {
+    match stop {
+        Some(Value::String(text)) => vec![text.clone()],
+        Some(Value::Array(texts)) => texts.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// A text in tokens: a word with the white space before it; long words take several.

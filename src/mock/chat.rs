@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Content, Finish};
 use super::ask::{
-    Ask, Choice, PromptTokens, Tool, count, flag, parts_of, required_messages, required_text, role, seeds,
-    text_of, tokens, whole_number,
+    Ask, Choice, PromptTokens, Tool, count, flag, json_asked, parts_of, required_messages, required_text,
+    role, seeds, stop_texts, text_of, tokens, whole_number,
 };
 use super::failure::Failure;
 use super::script::Pieces;
@@ -40,18 +40,21 @@ pub(super) fn read(body: &Map<String, Value>, provider_seed: u64) -> Result<Ask,
         tools: functions(body),
         choice: choice(body.get("tool_choice"))?,
         parallel: body.get("parallel_tool_calls").and_then(Value::as_bool).unwrap_or(true),
-        json: json_asked(body.get("response_format")),
+        json: json_asked(body.get("response_format"), "/json_schema/schema"),
         max_tokens,
-        stops: stops(body.get("stop")),
+        stops: stop_texts(body.get("stop")),
         stream: flag(body, "stream"),
-        include_usage: body
-            .get("stream_options")
-            .and_then(Value::as_object)
-            .is_some_and(|options| flag(options, "include_usage")),
+        include_usage: usage_asked(body),
         prompt: prompt_tokens(messages, body.get("tools")),
         words_seed,
         luck,
     })
+}
+
+/// Whether usage is asked for in the stream.
+pub(super) fn usage_asked(body: &Map<String, Value>) -> bool {
+    let options = body.get("stream_options").and_then(Value::as_object);
+    options.is_some_and(|options| flag(options, "include_usage"))
 }
 
 fn functions(body: &Map<String, Value>) -> Vec<Tool> {
@@ -78,23 +81,6 @@ fn choice(value: Option<&Value>) -> Result<Choice, Failure> {
             Some(name) => Ok(Choice::Named(name.to_owned())),
             None => Err(Failure::bad_field("tool_choice.function.name", "is required")),
         },
-    }
-}
-
-fn json_asked(format: Option<&Value>) -> Option<Option<Value>> {
-    let format = format?;
-    match format.get("type")?.as_str()? {
-        "json_object" => Some(None),
-        "json_schema" => Some(format.pointer("/json_schema/schema").cloned()),
-        _ => None,
-    }
-}
-
-fn stops(stop: Option<&Value>) -> Vec<String> {
-    match stop {
-        Some(Value::String(text)) => vec![text.clone()],
-        Some(Value::Array(texts)) => texts.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        _ => Vec::new(),
     }
 }
 
@@ -128,7 +114,8 @@ fn usage(ask: &Ask, answer: &Answer) -> Value {
     })
 }
 
-fn finish_reason(finish: &Finish) -> &'static str {
+/// `finish_reason`
+pub(super) fn finish_reason(finish: &Finish) -> &'static str {
     match finish {
         Finish::Stop | Finish::StopText(_) => "stop",
         Finish::Length => "length",

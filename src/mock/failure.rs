@@ -13,7 +13,7 @@ pub(super) struct Failure {
     pub(super) message: String,
     /// The field at fault.
     pub(super) param: Option<String>,
-    /// OpenAI's `code`.
+    /// OpenAI's `code`; Anthropic's `details.error_code` where it starts with `thread_`.
     pub(super) code: Option<&'static str>,
     /// `Retry-After` in seconds.
     pub(super) retry_after: Option<u32>,
@@ -36,6 +36,11 @@ impl Failure {
         Self { code: Some("model_not_found"), param: Some("model".into()), ..Self::new(404, message) }
     }
 
+    /// An error that callers know by its code.
+    pub(super) fn coded(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+        Self { code: Some(code), ..Self::new(status, message) }
+    }
+
     /// 429: come back in two seconds.
     pub(super) fn rate_limited() -> Self {
         let message = "too many requests, says the simulated provider";
@@ -51,11 +56,16 @@ impl Failure {
                 "param": self.param,
                 "code": self.code,
             }}),
-            Dialect::Anthropic => json!({
-                "type": "error",
-                "error": {"type": self.anthropic_type(), "message": self.message},
-                "request_id": request_id,
-            }),
+            Dialect::Anthropic => {
+                let mut error = json!({"type": self.anthropic_type(), "message": self.message});
+                // Anthropic's API has such a code for few things only.
+                if let (Some(code), Some(error)) =
+                    (self.code.filter(|code| code.starts_with("thread_")), error.as_object_mut())
+                {
+                    error.insert("details".into(), json!({"error_code": code}));
+                }
+                json!({"type": "error", "error": error, "request_id": request_id})
+            }
         }
     }
 

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Content, Finish};
 use super::ask::{
-    Ask, Choice, PromptTokens, Tool, count, flag, parts_of, required_messages, required_text, role, seeds,
-    text_of, tokens, whole_number,
+    Ask, Choice, PromptTokens, Tool, count, flag, json_asked, parts_of, required_messages, required_text,
+    role, seeds, stop_texts, text_of, tokens, whole_number,
 };
 use super::failure::Failure;
 use super::script::Pieces;
@@ -46,9 +46,9 @@ pub(super) fn read(body: &Map<String, Value>, provider_seed: u64, counting: bool
         tools: client_tools(body),
         choice,
         parallel,
-        json: body.get("output_config").and_then(|config| config.get("format")).and_then(json_asked),
+        json: body.get("output_config").and_then(|config| json_asked(config.get("format"), "/schema")),
         max_tokens,
-        stops: stops(body.get("stop_sequences")),
+        stops: stop_texts(body.get("stop_sequences")),
         stream: flag(body, "stream"),
         include_usage: true,
         prompt: prompt_tokens(body, messages),
@@ -82,15 +82,6 @@ fn choice(value: Option<&Value>) -> Result<(Choice, bool), Failure> {
         _ => return Err(Failure::bad_field("tool_choice.type", "must be auto, any, tool or none")),
     };
     Ok((choice, parallel))
-}
-
-fn json_asked(format: &Value) -> Option<Option<Value>> {
-    (format.get("type")?.as_str()? == "json_schema").then(|| format.get("schema").cloned())
-}
-
-fn stops(value: Option<&Value>) -> Vec<String> {
-    let texts = value.and_then(Value::as_array).into_iter().flatten();
-    texts.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 fn tool_result(content: Option<&Value>) -> Option<String> {

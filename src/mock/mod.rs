@@ -1,20 +1,28 @@
 //! The simulated provider behind `dialect = "mock"`: a real HTTP/1.1 server on a loopback socket of this process.
 //!
-//! The data path reaches it like any other provider, so that nothing in the proxy knows it. It speaks Chat Completions
-//! and Messages, streamed or not, and everything it does is drawn from the provider's seed and the request's body: same
-//! seed, same body, same text, length and faults. It must never share a thread with the proxy, nor import it.
+//! The data path reaches it like any other provider, so that nothing in the proxy knows it. It speaks Chat Completions,
+//! Completions, Responses and Messages, streamed or not, and everything it does is drawn from the provider's seed and the
+//! request's body: same seed, same body, same text, length and faults. What the APIs hold for their callers (responses,
+//! conversations, threads) it holds per provider and credential. It must never share a thread with the proxy, nor import it.
 
 mod answer;
 mod ask;
+mod call;
 mod chat;
+mod completions;
 mod compose;
 mod dice;
 mod failure;
 mod fill;
+mod generate;
+mod held;
 mod messages;
 mod other;
+mod responses;
 mod script;
 mod serve;
+mod stored;
+mod threads;
 
 #[cfg(test)]
 mod tests;

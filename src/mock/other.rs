@@ -8,39 +8,23 @@ use super::MockProvider;
 use super::ask::{count, required_text};
 use super::dice::Dice;
 use super::failure::Failure;
-use crate::wire::Dialect;
-
-/// When every simulated model was made: a list must not change while nothing else does.
-const CREATED: u64 = 1_763_596_800;
-const CREATED_AT: &str = "2025-11-20T00:00:00Z";
+use crate::wire::{Dialect, ListPage, ListedModel, model_entry, model_list};
 
 /// `GET /v1/models`
-pub(super) fn models(provider: &MockProvider, dialect: Dialect) -> Value {
-    let names: Vec<&str> = provider.models.iter().map(|(name, _)| name.as_str()).collect();
-    let data: Vec<Value> = names.iter().map(|name| described(name, provider, dialect)).collect();
-    match dialect {
-        Dialect::OpenAi => json!({"object": "list", "data": data}),
-        Dialect::Anthropic => {
-            json!({"data": data, "has_more": false, "first_id": names.first(), "last_id": names.last()})
-        }
-    }
+pub(super) fn models(provider: &MockProvider, dialect: Dialect, query: Option<&str>) -> Value {
+    let listed: Vec<ListedModel<'_>> =
+        provider.models.iter().map(|(name, _)| described(name, provider)).collect();
+    model_list(dialect, &listed, ListPage::of(query))
 }
 
 /// `GET /v1/models/ID`
 pub(super) fn model(provider: &MockProvider, name: &str, dialect: Dialect) -> Result<Value, Failure> {
     let known = provider.models.iter().any(|(known, _)| known == name);
-    if known { Ok(described(name, provider, dialect)) } else { Err(Failure::no_model(name)) }
+    if known { Ok(model_entry(dialect, &described(name, provider))) } else { Err(Failure::no_model(name)) }
 }
 
-fn described(name: &str, provider: &MockProvider, dialect: Dialect) -> Value {
-    match dialect {
-        Dialect::OpenAi => {
-            json!({"id": name, "object": "model", "created": CREATED, "owned_by": provider.name.as_str()})
-        }
-        Dialect::Anthropic => {
-            json!({"type": "model", "id": name, "display_name": name, "created_at": CREATED_AT})
-        }
-    }
+fn described<'a>(name: &'a str, provider: &'a MockProvider) -> ListedModel<'a> {
+    ListedModel { id: name, owned_by: provider.name.as_str() }
 }
 
 /// `POST /v1/embeddings`: a unit vector per input, drawn from its text. Any model's name will do.

@@ -1,5 +1,8 @@
 //! The simulated provider over its real socket, and its pure parts by themselves.
 
+mod held;
+mod surfaces;
+
 use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};

@@ -65,8 +65,9 @@ fn count(exchange: &Exchange, route: &RoutePlan, outcome: Outcome, took: Duratio
             count_facts(exchange, series, facts);
         }
     }
-    let Some(decision) = &exchange.decision else { return };
-    for evaluated in &decision.evaluated {
+    // A variant is judged by its answers: a count that follows its decision is none.
+    let judged = exchange.decision.as_ref().filter(|_| !exchange.endpoint.counts());
+    for evaluated in judged.iter().flat_map(|decision| &decision.evaluated) {
         evaluated.plan.series.ended(evaluated.evaluation.variant.0, outcome, took);
     }
 }

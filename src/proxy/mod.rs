@@ -10,6 +10,7 @@ mod fields;
 mod finish;
 mod holders;
 mod identify;
+mod models;
 mod relay;
 mod respond;
 mod rewrite;
@@ -57,6 +58,7 @@ pub(crate) async fn serve_exchange(
     match answer {
         Ok(Answer::Relayed(answered, hide_usage)) => relay::relay(exchange, answered, hide_usage),
         Ok(Answer::Reply(payload)) => respond::reply(exchange, &payload),
+        Ok(Answer::Models(list)) => respond::models(exchange, list),
         Err(error) => respond::error(exchange, &error),
     }
 }
@@ -67,6 +69,8 @@ enum Answer {
     Relayed(dispatch::Answered, bool),
     /// No language model is asked.
     Reply(Payload),
+    /// The models that dimmer itself knows.
+    Models(String),
 }
 
 /// Takes the body out where somebody else reads it from then on; what is left in its place was not read to its end.
@@ -76,6 +80,9 @@ async fn stages(
     body: &mut Option<Incoming>,
 ) -> Result<Answer, ProxyError> {
     let identified = identify::head(exchange, &parts)?;
+    if let Some(list) = models::answer(exchange, &identified, &parts) {
+        return Ok(Answer::Models(list));
+    }
     let payload = read(exchange, &identified, &parts, body).await?;
     choose(exchange, &identified, &parts, &payload)?;
     if matches!(exchange.decision.as_ref().map(|decision| &decision.answerer), Some(Answerer::Reply(_))) {

@@ -127,8 +127,17 @@ fn made(exchange: Exchange, body: Bytes, kind: &'static str) -> Response<AnswerB
     response
 }
 
+/// The models that dimmer itself knows.
+pub(crate) fn models(mut exchange: Exchange, list: String) -> Response<AnswerBody> {
+    exchange.outcome = Some(Outcome::Ok);
+    made(exchange, list.into(), JSON)
+}
+
 /// The answer without a language model: the reply that was chosen, or the first of the route's that fits the request.
 pub(crate) fn reply(mut exchange: Exchange, payload: &Payload) -> Response<AnswerBody> {
+    if exchange.endpoint.counts() && exchange.decision.as_ref().is_some_and(|decision| decision.enabled) {
+        return error(exchange, &nothing_to_count());
+    }
     let asked = Asked::of(payload);
     let candidates = candidates(&exchange);
     let fitting = candidates.iter().find(|plan| fits(&exchange, &asked, &plan.reply.content));
@@ -155,6 +164,15 @@ pub(crate) fn reply(mut exchange: Exchange, payload: &Payload) -> Response<Answe
             answer_reply(exchange, &asked, chosen.map_or("", String::as_str))
         }
     }
+}
+
+fn nothing_to_count() -> ProxyError {
+    ProxyError::internal(
+        ErrorCode::NothingToCount,
+        Phase::Decide,
+        "this feature answers without a language model: there is nothing to count or to shorten for; estimate the tokens \
+         yourself",
+    )
 }
 
 /// What a reply has to know of the request.

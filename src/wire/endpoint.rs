@@ -76,7 +76,12 @@ impl Endpoint {
     /// Whether the slots of a language model apply: one is asked to generate, or to count or shorten what it would read,
     /// which follows the same decision.
     pub fn generation(self) -> bool {
-        self.answers() || matches!(self, Self::CountTokens | Self::InputTokens | Self::Compact)
+        self.answers() || self.counts()
+    }
+
+    /// Whether it only counts or shortens what a language model would read.
+    pub fn counts(self) -> bool {
+        matches!(self, Self::CountTokens | Self::InputTokens | Self::Compact)
     }
 
     /// Whether a language model's answer comes back: text with usage, whole or as a stream.

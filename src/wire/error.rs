@@ -38,6 +38,8 @@ pub enum ErrorCode {
     CannotTranslate,
     /// The route does not admit the model that the request names.
     ModelNotAdmitted,
+    /// Tokens are to be counted, but no language model would read them.
+    NothingToCount,
     /// The route is switched off and no reply stands in.
     KillSwitch,
     /// A limit of the gateway is reached: concurrency or memory.
@@ -70,7 +72,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of `docs/errors.md`.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::NoRoute,
         Self::WrongBaseUrl,
         Self::ClientUnknown,
@@ -83,6 +85,7 @@ impl ErrorCode {
         Self::UnsupportedEncoding,
         Self::CannotTranslate,
         Self::ModelNotAdmitted,
+        Self::NothingToCount,
         Self::KillSwitch,
         Self::Overloaded,
         Self::UpstreamConnect,
@@ -114,6 +117,7 @@ impl ErrorCode {
             Self::UnsupportedEncoding => "dimmer_unsupported_encoding",
             Self::CannotTranslate => "dimmer_cannot_translate",
             Self::ModelNotAdmitted => "dimmer_model_not_admitted",
+            Self::NothingToCount => "dimmer_nothing_to_count",
             Self::KillSwitch => "dimmer_kill_switch",
             Self::Overloaded => "dimmer_overloaded",
             Self::UpstreamConnect => "dimmer_upstream_connect",
@@ -141,6 +145,7 @@ impl ErrorCode {
             Self::NoRoute
             | Self::WrongBaseUrl
             | Self::ModelNotAdmitted
+            | Self::NothingToCount
             | Self::ConversationNotFound
             | Self::ThreadNotFound
             | Self::StoredNotFound => 404,
@@ -181,6 +186,7 @@ impl ErrorCode {
             | Self::UnsupportedEncoding
             | Self::CannotTranslate
             | Self::ModelNotAdmitted
+            | Self::NothingToCount
             | Self::KillSwitch
             | Self::UpstreamTls
             | Self::UpstreamCredential

@@ -1,6 +1,10 @@
 //! Integration tests: one binary, one module per feature.
 
 #[cfg(test)]
+mod accounts;
+#[cfg(test)]
+mod agents;
+#[cfg(test)]
 mod azure;
 #[cfg(test)]
 mod cli;
@@ -32,6 +36,8 @@ mod keys;
 mod limits;
 #[cfg(test)]
 mod malformed;
+#[cfg(test)]
+mod models;
 #[cfg(test)]
 mod passthrough;
 #[cfg(test)]

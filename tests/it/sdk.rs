@@ -4,6 +4,7 @@
 //! the output fails the test as one that went wrong does.
 
 mod provider;
+mod surfaces;
 
 use std::process::Command;
 
@@ -51,22 +52,22 @@ const CASES: &[&str] = &[
 
 #[test]
 fn openai_python() {
-    run("venv/bin/python", "python/openai_chat.py");
+    run("venv/bin/python", "python/openai_chat.py", CONFIG, CASES);
 }
 
 #[test]
 fn openai_node() {
-    run("bin/node", "node/openai_chat.mjs");
+    run("bin/node", "node/openai_chat.mjs", CONFIG, CASES);
 }
 
 #[test]
 fn anthropic_python() {
-    run("venv/bin/python", "python/anthropic_messages.py");
+    run("venv/bin/python", "python/anthropic_messages.py", CONFIG, CASES);
 }
 
 #[test]
 fn anthropic_node() {
-    run("bin/node", "node/anthropic_messages.mjs");
+    run("bin/node", "node/anthropic_messages.mjs", CONFIG, CASES);
 }
 
 /// The blocks of docs/clients.md, as a reader pastes them, against the routes.toml of the clone.
@@ -111,14 +112,15 @@ fn the_blocks_to_paste_run() {
         );
         shown += 1;
     }
-    assert_eq!(shown, 4, "two SDKs in Python, one and the AI SDK in Node");
+    assert_eq!(shown, 5, "three blocks in Python, the OpenAI SDK and the AI SDK in Node");
 }
 
-fn run(interpreter: &str, program: &str) {
+/// Runs a program against a gateway with this configuration; it must show all of `cases`.
+fn run(interpreter: &str, program: &str, config: &str, cases: &[&str]) {
     let interpreter = clients().join(interpreter);
     let provider = format!("http://{}", provider::start());
     let directory = tempfile::tempdir().expect("a directory");
-    let routes = CONFIG.replace("PROVIDER_URL", &provider);
+    let routes = config.replace("PROVIDER_URL", &provider);
     std::fs::write(directory.path().join("routes.toml"), routes).expect("a configuration");
     let mut gateway = Dimmer::start_in(
         directory,
@@ -138,7 +140,7 @@ fn run(interpreter: &str, program: &str) {
         .expect("the client program starts");
     let stdout = String::from_utf8_lossy(&output.stdout);
     let shown: Vec<&str> = stdout.lines().filter_map(|line| line.strip_prefix("ok ")).collect();
-    let missing: Vec<&&str> = CASES.iter().filter(|case| !shown.contains(*case)).collect();
+    let missing: Vec<&&str> = cases.iter().filter(|case| !shown.contains(*case)).collect();
     assert!(
         output.status.success() && missing.is_empty(),
         "{program}: {}, not shown: {missing:?}\n--- its output\n{stdout}\n--- its errors\n{}",

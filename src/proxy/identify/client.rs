@@ -24,6 +24,14 @@ pub(crate) struct Caller {
     pub(crate) key: CallerKey,
 }
 
+impl Caller {
+    /// Whether it may call this route.
+    pub(crate) fn may_use(&self, route: &RoutePlan) -> bool {
+        let only = self.client.as_ref().and_then(|client| client.routes.as_ref());
+        only.is_none_or(|only| only.contains(&route.name))
+    }
+}
+
 /// Whose the key in the SDK's own header is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallerKey {

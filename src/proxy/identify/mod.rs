@@ -3,6 +3,7 @@
 mod body;
 mod client;
 mod context;
+mod models;
 mod path;
 
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod tests;
 pub(crate) use body::{Held, Reservation, Streamed, Upload, discard, hold};
 pub(crate) use client::{Caller, CallerKey};
 pub(crate) use context::Gathered;
+pub(crate) use models::ModelsAsked;
 pub(crate) use path::Place;
 
 use std::sync::Arc;
@@ -18,7 +20,6 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderName, Method, Version, header};
 
-use crate::config::Client;
 use crate::proxy::error::{Phase, ProxyError};
 use crate::proxy::exchange::Exchange;
 use crate::snapshot::RoutePlan;
@@ -33,33 +34,41 @@ pub(crate) struct Identified {
     pub(crate) place: Place,
     /// The body has to be read before the route is known: it may name an alias.
     pub(crate) route_in_body: bool,
+    /// The path or a header names the route.
+    pub(crate) route_named: bool,
+    /// The request asks for models that dimmer itself knows.
+    pub(crate) models: Option<ModelsAsked>,
 }
 
 /// Reads the head: limits, client, route, endpoint. Writes `endpoint` and `route` into the exchange.
 pub(crate) fn head(exchange: &mut Exchange, parts: &Parts) -> Result<Identified, ProxyError> {
     exchange.endpoint = path::guess(parts);
     check_head(exchange, parts)?;
-    let caller = client::identify(&exchange.snapshot, exchange.gateway().on_loopback, parts, exchange)?;
-    let by_header = client::chosen_route(&exchange.snapshot, &caller, parts)?;
-    let (by_path, rest) = path::route(&exchange.snapshot, parts.uri.path());
+    let snapshot = Arc::clone(&exchange.snapshot);
+    let caller = client::identify(&snapshot, exchange.gateway().on_loopback, parts, exchange)?;
+    let by_header = client::chosen_route(&snapshot, &caller, parts)?;
+    let (by_path, rest) = path::route(&snapshot, parts.uri.path());
     let place = path::place(parts, rest)?;
     exchange.endpoint = place.endpoint;
-    let snapshot = Arc::clone(&exchange.snapshot);
     let route_in_body = by_header.is_none()
         && by_path.is_none()
         && place.endpoint.names_model()
         && !snapshot.by_alias.is_empty();
-    let route = by_header.or(by_path).or(snapshot.default_route.as_ref());
+    let named = by_header.or(by_path);
+    let models = models::asked(&snapshot, &caller, parts, &place, named);
+    // Without a named route, a list has the aliases of several: whoever has no use of the default one sees it all the same.
+    let default = snapshot.default_route.as_ref();
+    let route = named.or(default.filter(|route| models.is_none() || caller.may_use(route)));
     match route {
         Some(route) if !route_in_body => take(exchange, &caller, Arc::clone(route))?,
-        None if !route_in_body => {
+        None if !route_in_body && models.is_none() => {
             // Behind an unknown prefix the end of the path still tells the dialect.
             exchange.endpoint = path::guess(parts);
             return Err(path::no_route(&snapshot, parts.uri.path()));
         }
         _ => {}
     }
-    Ok(Identified { caller, place, route_in_body })
+    Ok(Identified { caller, place, route_in_body, route_named: named.is_some(), models })
 }
 
 /// The body has been read and names `model`: an alias is a route, anything else goes to the default one.
@@ -79,9 +88,7 @@ pub(crate) fn by_alias(
 
 /// The route is found: may this client call it?
 fn take(exchange: &mut Exchange, caller: &Caller, route: Arc<RoutePlan>) -> Result<(), ProxyError> {
-    let forbidden =
-        |client: &&Arc<Client>| client.routes.as_ref().is_some_and(|only| !only.contains(&route.name));
-    if let Some(client) = caller.client.as_ref().filter(forbidden) {
+    if let Some(client) = caller.client.as_ref().filter(|_| !caller.may_use(&route)) {
         let allowed: Vec<&str> = client.routes.iter().flatten().map(|name| name.as_str()).collect();
         return Err(ProxyError::caller(
             ErrorCode::ClientForbidden,

@@ -128,7 +128,8 @@ fn plain(path: &str) -> String {
     String::from_utf8_lossy(&twice).replace('\\', "/")
 }
 
-fn unescaped(path: &[u8]) -> Vec<u8> {
+/// The path with its escapes undone.
+pub(super) fn unescaped(path: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(path.len());
     let mut rest = path;
     while let Some((first, behind)) = rest.split_first() {

@@ -4,6 +4,7 @@
 
 mod client;
 mod metrics;
+mod simulated;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use tempfile::TempDir;
 
 pub(crate) use client::{Answer, Connection, Piece, get, post_json, request};
 pub(crate) use metrics::Metrics;
+pub(crate) use simulated::Simulated;
 
 /// The binary under test.
 pub(crate) const DIMMER: &str = env!("CARGO_BIN_EXE_dimmer");
