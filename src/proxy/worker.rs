@@ -22,6 +22,8 @@ pub struct Gateway {
     pub(crate) in_flight: AtomicU64,
     /// Open connections of callers: raised when one is accepted, lowered when it is over.
     pub(crate) connections: AtomicU64,
+    /// TLS handshakes under way. Written by `accept`.
+    pub(crate) handshakes: AtomicU64,
     /// Bytes of held bodies: raised while a body is read, lowered when its reservation is dropped.
     pub(crate) held_bytes: Arc<AtomicU64>,
     /// Opens connections to providers.
@@ -69,6 +71,7 @@ impl Gateway {
             series,
             in_flight: AtomicU64::new(0),
             connections: AtomicU64::new(0),
+            handshakes: AtomicU64::new(0),
             held_bytes: Arc::new(AtomicU64::new(0)),
             connector: Connector::new(),
             draining,
@@ -81,6 +84,12 @@ impl Gateway {
             id_prefix: u64::from_le_bytes(seed),
             next_worker: AtomicU64::new(0),
         }
+    }
+
+    /// How many TLS handshakes may be under way at once: a few of the connections, so that sessions that exist keep their place,
+    /// and no more than some 40 MiB of buffers.
+    pub(crate) fn most_handshakes(&self) -> u64 {
+        (self.most_connections / 4).clamp(16, 1024)
     }
 
     /// The snapshot in force.

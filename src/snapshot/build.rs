@@ -12,7 +12,7 @@ use crate::observe::{FlagSeries, Metrics, ModelSeries, ProviderSeries, RouteSeri
 use crate::snapshot::plan::Pattern;
 use crate::snapshot::{
     Endpoint, FlagPlan, ModelIndex, ModelPlan, PromptPlan, ProviderPlan, ReplyPlan, RoutePlan, SlotPlan,
-    Snapshot, TargetPlan,
+    Snapshot, TargetPlan, tls,
 };
 use crate::units::Secret;
 use crate::wire::Dialect;
@@ -60,6 +60,7 @@ impl Snapshot {
         let default_route = by_name.get("default").cloned();
         Ok(Self {
             generation,
+            tls: tls::server_config(&config)?,
             by_path,
             by_name,
             by_alias,

@@ -15,6 +15,8 @@ mod decisions;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod encrypted;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod harness;

@@ -200,7 +200,7 @@ fn read_listeners(stdout: impl Read, found: &Sender<SocketAddr>) {
     for line in BufReader::new(stdout).lines().map_while(Result::ok) {
         let mut words = line.split_whitespace();
         let name = words.next().unwrap_or("");
-        let address = words.next().and_then(|url| url.strip_prefix("http://")).and_then(|at| at.parse().ok());
+        let address = words.next().and_then(|url| url.split_once("://")).and_then(|(_, at)| at.parse().ok());
         match (name, address) {
             ("data", Some(address)) => {
                 data_said = true;

@@ -149,6 +149,11 @@ impl Upstream {
         self.seen.wait("the provider ends its connection", |facts| facts.ended >= count);
     }
 
+    /// How many connections the gateway has closed.
+    pub(crate) fn closed(&self) -> usize {
+        self.seen.facts.lock().unwrap().closed.len()
+    }
+
     /// Waits until this many connections were closed by the gateway; when the last of them was.
     pub(crate) fn wait_closed(&self, count: usize) -> Instant {
         self.seen.wait("the gateway closes the connection", |facts| facts.closed.len() >= count);
