@@ -21,6 +21,8 @@ mod faults;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod heartbeat;
+#[cfg(test)]
 mod http2;
 #[cfg(test)]
 mod limits;
