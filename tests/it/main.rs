@@ -13,6 +13,8 @@ mod dashboards;
 #[cfg(test)]
 mod decisions;
 #[cfg(test)]
+mod descriptors;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod encrypted;

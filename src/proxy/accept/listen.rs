@@ -35,11 +35,12 @@ pub async fn serve(worker: Rc<Worker>, listener: std::net::TcpListener) -> io::R
                 Err(error) => {
                     worker.gateway.series.accept_errors.inc();
                     tracing::debug!(%error, "a connection was not accepted");
+                    worker.pool.borrow_mut().shed();
                     tokio::time::sleep(PAUSE_AFTER_ERROR).await;
                 }
             },
             Some(ended) = connections.join_next() => say_panic(ended),
-            _ = sweep.tick() => worker.pool.borrow_mut().sweep(crate::clock::now()),
+            _ = sweep.tick() => sweep_pool(&worker),
             _ = draining.wait_for(|draining| *draining) => break,
         }
     }
@@ -50,9 +51,28 @@ pub async fn serve(worker: Rc<Worker>, listener: std::net::TcpListener) -> io::R
     Ok(())
 }
 
+/// What is idle for too long is closed; where file descriptors run short, all that is idle.
+fn sweep_pool(worker: &Worker) {
+    let mut pool = worker.pool.borrow_mut();
+    match worker.gateway.is_short_of_files() {
+        true => pool.shed(),
+        false => pool.sweep(crate::clock::now()),
+    }
+}
+
 /// Idle connections cost a descriptor each, and are only worth refusing when those run out.
 fn is_full(worker: &Worker) -> bool {
     let gateway = &worker.gateway;
+    if gateway.admin_in_need.load(Ordering::Relaxed) {
+        return true;
+    }
+    if gateway.is_short_of_files() {
+        // Idle connections to providers are kept to be quick; a caller is worth more.
+        worker.pool.borrow_mut().shed();
+        if gateway.is_short_of_files() {
+            return true;
+        }
+    }
     let concurrent = gateway.store.load().config.server.limits.concurrent;
     gateway.connections.load(Ordering::Relaxed) >= concurrent.max(gateway.most_connections)
 }

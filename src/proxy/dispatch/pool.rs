@@ -96,6 +96,11 @@ impl Pool {
         }
     }
 
+    /// Closes all that is idle: file descriptors run short, and these are only kept to be quick.
+    pub(crate) fn shed(&mut self) {
+        self.idle.clear();
+    }
+
     /// Closes what has been idle for too long.
     pub(crate) fn sweep(&mut self, now: Instant) {
         self.idle.retain(|_, kept| {
