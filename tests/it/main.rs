@@ -45,6 +45,8 @@ mod sdk;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod storm;
+#[cfg(test)]
 mod streaming;
 #[cfg(test)]
 mod tidy;

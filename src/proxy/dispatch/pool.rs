@@ -101,10 +101,12 @@ impl Pool {
         self.idle.clear();
     }
 
-    /// Closes what has been idle for too long.
+    /// Closes what has been idle for too long, and what the provider has closed or broken meanwhile.
     pub(crate) fn sweep(&mut self, now: Instant) {
         self.idle.retain(|_, kept| {
-            kept.retain(|(_, since)| now.saturating_duration_since(*since) < IDLE);
+            kept.retain_mut(|(upstream, since)| {
+                now.saturating_duration_since(*since) < IDLE && upstream.is_fresh()
+            });
             !kept.is_empty()
         });
     }
