@@ -21,6 +21,8 @@ mod encrypted;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod frames;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod heartbeat;
