@@ -143,7 +143,7 @@ fn mix(seed: u64) -> u64 {
 }
 
 fn tokens(text: &str) -> impl Iterator<Item = &str> {
-    text.match_indices("tok-").map(|(at, _)| &text[at..text.len().min(at + 12)])
+    text.match_indices("tok-").map(|(at, _)| text.get(at..text.len().min(at + 12)).unwrap_or("?"))
 }
 
 fn answer(token: &str, stream: bool) -> String {
@@ -182,8 +182,9 @@ fn provider(wrong: &Wrong) -> Upstream {
             "Trailing" => peer.then([&whole, b"\r\npoison".as_slice()].concat(), After::KeepAlive),
             "Short" if !wants_stream(request) => {
                 let text = answer(&token, false);
-                let head = sized("200 OK", "content-type: application/json\r\n", &text[..text.len() - 9]);
-                peer.then([head, text[text.len() - 9..].into()].concat(), After::KeepAlive)
+                let (told, surplus) = text.split_at(text.len() - 9);
+                let answer = sized("200 OK", "content-type: application/json\r\n", told);
+                peer.then([&answer, surplus.as_bytes()].concat(), After::KeepAlive)
             }
             "Cut" => peer.then(&whole[..whole.len() - 20], After::Close),
             "LeavesWaiting" => leave(peer),
@@ -247,7 +248,7 @@ fn over_http_1(case: &Case, to: SocketAddr, kept: &mut Option<Connection>) -> Re
     }
     let (body, complete) = connection.body(framing);
     let close = head.headers.iter().any(|(name, value)| name == "connection" && value == "close");
-    if complete && !close && case.dice % 5 > 0 {
+    if complete && !close && !case.dice.is_multiple_of(5) {
         *kept = Some(connection);
     }
     case.judge(head.status, &body, complete)
