@@ -5,6 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -152,16 +153,27 @@ impl Started {
     /// Serves until a signal says to stop, then drains.
     pub fn serve(self) -> Result<Ended, StartError> {
         let (drain, draining) = watch::channel(false);
-        let workers = self.start_workers(&draining)?;
+        let in_need = Arc::default();
+        let workers = self.start_workers(&draining, &in_need)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(self.control(drain, workers))
+        runtime.block_on(self.control(drain, workers, in_need))
     }
 
-    fn start_workers(&self, draining: &watch::Receiver<bool>) -> Result<Vec<JoinHandle<()>>, StartError> {
+    fn start_workers(
+        &self,
+        draining: &watch::Receiver<bool>,
+        in_need: &Arc<AtomicBool>,
+    ) -> Result<Vec<JoinHandle<()>>, StartError> {
         let parts = &self.parts;
         let on_loopback = self.data.ip().is_loopback();
         let series = GatewaySeries::new(&parts.metrics);
-        let gateway = Arc::new(Gateway::new(Arc::clone(&parts.store), series, draining.clone(), on_loopback));
+        let gateway = Arc::new(Gateway::new(
+            Arc::clone(&parts.store),
+            series,
+            draining.clone(),
+            on_loopback,
+            Arc::clone(in_need),
+        ));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let count = self.snapshot.config.server.workers.unwrap_or(cores);
         let mut workers = Vec::with_capacity(count);
@@ -178,14 +190,19 @@ impl Started {
         self,
         drain: watch::Sender<bool>,
         workers: Vec<JoinHandle<()>>,
+        in_need: Arc<AtomicBool>,
     ) -> Result<Ended, StartError> {
         let mut signals = Signals::new()?;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %self.data, admin = %self.admin, "serving");
         let readiness = Arc::new(Readiness::default());
         readiness.set(true);
         let Parts { data, admin, store, metrics, loader, changes } = self.parts;
-        let admin_room =
-            Arc::new(Admin { store: Arc::clone(&store), metrics, readiness: Arc::clone(&readiness) });
+        let admin_room = Arc::new(Admin {
+            store: Arc::clone(&store),
+            metrics,
+            readiness: Arc::clone(&readiness),
+            in_need,
+        });
         let admin_listener = tokio::net::TcpListener::from_std(admin)?;
         tokio::spawn(admin_room.serve(admin_listener));
         if let Some(changes) = changes {

@@ -44,10 +44,11 @@ pub(super) fn run(arguments: &Arguments, out: &mut impl Write) -> ExitCode {
 }
 
 fn welcome(started: &Started, arguments: &Arguments, out: &mut impl Write) -> std::io::Result<()> {
-    let (data, admin) = (started.data, started.admin);
+    let scheme = if started.snapshot.tls.is_some() { "https" } else { "http" };
+    let (data, admin) = (format!("{scheme}://{}", started.data), started.admin);
     writeln!(out, "dimmer {} serves {}", env!("CARGO_PKG_VERSION"), arguments.file.config.display())?;
     writeln!(out)?;
-    writeln!(out, "  data   http://{data}")?;
+    writeln!(out, "  data   {data}")?;
     writeln!(out, "  admin  http://{admin}    /metrics /healthz /readyz")?;
     writeln!(out)?;
     writeln!(out, "Base URLs                OpenAI SDKs                              Anthropic SDKs")?;
@@ -58,9 +59,8 @@ fn welcome(started: &Started, arguments: &Arguments, out: &mut impl Write) -> st
             (None, "default") => "",
             (None, _) => continue,
         };
-        let openai = if plan.openai.is_some() { format!("http://{data}{path}/v1") } else { "-".to_owned() };
-        let anthropic =
-            if plan.anthropic.is_some() { format!("http://{data}{path}") } else { "-".to_owned() };
+        let openai = if plan.openai.is_some() { format!("{data}{path}/v1") } else { "-".to_owned() };
+        let anthropic = if plan.anthropic.is_some() { format!("{data}{path}") } else { "-".to_owned() };
         writeln!(out, "  {:<22} {openai:<40} {anthropic}", route.name.as_str())?;
     }
     if let Some((path, model)) = example(started) {
@@ -70,7 +70,7 @@ fn welcome(started: &Started, arguments: &Arguments, out: &mut impl Write) -> st
         writeln!(out, "Try it")?;
         writeln!(
             out,
-            "  curl -i http://{data}{path}/v1/chat/completions{key} -H 'content-type: application/json' -H 'x-user-id: 42' -d \
+            "  curl -i {data}{path}/v1/chat/completions{key} -H 'content-type: application/json' -H 'x-user-id: 42' -d \
              '{{\"model\":\"{model}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Who are you?\"}}]}}'"
         )?;
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 use ipnet::IpNet;
+use rustls::sign::CertifiedKey;
 
 use crate::config::Watched;
 use crate::flags::{AttributeValue, Flag, Order};
@@ -55,8 +56,21 @@ pub struct Server {
     pub answer_headers: AnswerHeaders,
     /// Worker threads; `None`: one per core.
     pub workers: Option<usize>,
+    /// How often a silent event stream gets a comment line; `None`: never.
+    pub heartbeat: Option<Duration>,
+    /// TLS on the data listener; `None`: clear text.
+    pub tls: Option<Tls>,
     /// `[server.limits]`
     pub limits: Limits,
+}
+
+/// `tls`
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// The chain, the listener's own certificate first, and the key that belongs to it.
+    pub certified: Arc<CertifiedKey>,
+    /// When the listener's own certificate ends, in seconds since 1970; `None`: it does not say.
+    pub not_after_s: Option<i64>,
 }
 
 /// `answer_headers`

@@ -8,7 +8,7 @@ pub trait Environment {
     /// How many files (and sockets) the process may have open.
     fn open_files(&self) -> u64;
 
-    /// Now, in seconds since 1970: an expired flag is warned of, nothing else depends on it.
+    /// Now, in seconds since 1970: expired flags and certificates are warned of, nothing else depends on it.
     fn now_s(&self) -> i64;
 }
 

@@ -188,7 +188,13 @@ impl Watching {
 
     /// Whether a file looks other than before.
     fn look(&mut self) -> bool {
-        let now: Vec<Fingerprint> = self.files.iter().map(|file| fingerprint(file)).collect();
+        let before = self.seen.iter();
+        let now = self
+            .files
+            .iter()
+            .zip(before)
+            .map(|(file, before)| look_at(file).unwrap_or_else(|| before.clone()));
+        let now: Vec<Fingerprint> = now.collect();
         let changed = now != self.seen;
         self.seen = now;
         changed
@@ -233,17 +239,29 @@ fn directory(file: &Path) -> Option<PathBuf> {
 }
 
 fn fingerprint(file: &Path) -> Fingerprint {
-    let Ok(metadata) = std::fs::metadata(file) else { return Fingerprint::Absent };
-    if !metadata.is_file() {
-        return Fingerprint::Absent;
-    }
-    if metadata.len() <= COMPARED_BYTES_MAX
-        && let Ok(contents) = std::fs::read(file)
-    {
-        return Fingerprint::Contents(xxh3_64(&contents));
-    }
-    Fingerprint::Metadata(metadata.len(), metadata.modified().ok(), identity(&metadata))
+    look_at(file).unwrap_or(Fingerprint::Absent)
 }
+
+/// `None`: nothing can be said of it now, because no file can be opened.
+fn look_at(file: &Path) -> Option<Fingerprint> {
+    let Ok(metadata) = std::fs::metadata(file) else { return Some(Fingerprint::Absent) };
+    if !metadata.is_file() {
+        return Some(Fingerprint::Absent);
+    }
+    if metadata.len() <= COMPARED_BYTES_MAX {
+        match std::fs::read(file) {
+            Ok(contents) => return Some(Fingerprint::Contents(xxh3_64(&contents))),
+            Err(error) if error.raw_os_error().is_some_and(|code| TOO_MANY_FILES.contains(&code)) => {
+                return None;
+            }
+            Err(_) => {}
+        }
+    }
+    Some(Fingerprint::Metadata(metadata.len(), metadata.modified().ok(), identity(&metadata)))
+}
+
+/// `ENFILE` and `EMFILE`, on every Unix.
+const TOO_MANY_FILES: [i32; 2] = [23, 24];
 
 #[cfg(unix)]
 fn identity(metadata: &std::fs::Metadata) -> u64 {

@@ -1,8 +1,11 @@
 //! The admin listener: metrics, health, and who may see them. Never on the data listener's socket.
 
 use std::convert::Infallible;
+use std::fs::File;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -39,6 +42,8 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// Whether requests are taken.
     pub readiness: Arc<Readiness>,
+    /// No file descriptor is left but the one that was spared for this listener. Written here, read where callers are accepted.
+    pub in_need: Arc<AtomicBool>,
 }
 
 /// A head that takes longer is not an operator's.
@@ -47,30 +52,66 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECTIONS: usize = 256;
 /// Out of file descriptors, or the like.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
+/// Then each connection has one request, and this long for it.
+const IN_NEED: Duration = Duration::from_secs(1);
+/// Who has taken the descriptor needs this long to see that it is wanted.
+const GIVEN_BACK: Duration = Duration::from_millis(2);
+/// So many of them before there is a pause.
+const AT_A_STRETCH: usize = 8;
+
+/// A descriptor that is given up when there is no other.
+fn descriptor() -> Option<File> {
+    File::open("/dev/null").ok()
+}
 
 impl Admin {
     /// Serves until the task is dropped.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
         let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS));
+        let mut spare = descriptor();
         loop {
+            if spare.is_none() {
+                spare = descriptor();
+            }
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, _)) => {
                     let admin = Arc::clone(&self);
                     tokio::spawn(async move {
-                        admin.connection(stream).await;
+                        admin.connection(stream, true).await;
                         drop(place);
                     });
                 }
                 Err(error) => {
                     tracing::debug!(%error, "an admin connection was not accepted");
+                    self.in_need.store(true, Ordering::Relaxed);
+                    drop(spare.take());
+                    Arc::clone(&self).one_after_another(&listener).await;
+                    spare = descriptor();
+                    self.in_need.store(false, Ordering::Relaxed);
                     tokio::time::sleep(PAUSE_AFTER_ERROR).await;
                 }
             }
         }
     }
 
-    async fn connection(self: Arc<Self>, stream: TcpStream) {
+    /// Serves a few connections with the one descriptor that was spared for it, so that an operator can see what goes on.
+    async fn one_after_another(self: Arc<Self>, listener: &TcpListener) {
+        for _ in 0..AT_A_STRETCH {
+            match poll_fn(|cx| Poll::Ready(listener.poll_accept(cx))).await {
+                Poll::Ready(Ok((stream, _))) => {
+                    let served = Arc::clone(&self).connection(stream, false);
+                    let _ = tokio::time::timeout(IN_NEED, served).await;
+                }
+                // Another part of the process was quicker: who accepts callers gives the descriptor back.
+                Poll::Ready(Err(_)) => tokio::time::sleep(GIVEN_BACK).await,
+                // Nobody is waiting: without a descriptor the system does not even say that.
+                Poll::Pending => return,
+            }
+        }
+    }
+
+    async fn connection(self: Arc<Self>, stream: TcpStream, keep_alive: bool) {
         let service = service_fn(move |request| {
             let response = self.answer(&request);
             async move { Ok::<_, Infallible>(response) }
@@ -78,6 +119,7 @@ impl Admin {
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
+            .keep_alive(keep_alive)
             .serve_connection(TokioIo::new(stream), service)
             .await;
         if let Err(error) = served {

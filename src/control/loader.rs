@@ -169,6 +169,7 @@ impl Loader {
         self.series.config_loaded(Ok(Loaded {
             generation: snapshot.generation,
             at_unix_seconds: clock::unix_time().as_secs_f64(),
+            certificate_expires: snapshot.config.server.tls.as_ref().and_then(|tls| tls.not_after_s),
             flag_expiries: &expiries,
         }));
     }

@@ -56,6 +56,7 @@ pub(super) struct Links {
     pub(super) stream_breaks: IntCounterVec,
     pub(super) dropped_parameters: IntCounterVec,
     pub(super) accept_errors: IntCounter,
+    pub(super) tls_failures: IntCounterVec,
 }
 
 /// What is known of the configuration that serves.
@@ -63,6 +64,7 @@ pub(super) struct Links {
 pub(super) struct Configuration {
     pub(super) reloads: IntCounterVec,
     pub(super) last_reload: Gauge,
+    pub(super) certificate_expires: GaugeVec,
     pub(super) generation: IntGauge,
 }
 
@@ -250,6 +252,11 @@ impl Links {
                 "dimmer_accept_errors_total",
                 "Connections that could not be accepted, for example because no file descriptor was left",
             )?,
+            tls_failures: make.counters(
+                "dimmer_tls_handshake_failures_total",
+                "TLS handshakes of callers that came to nothing, by cause",
+                &["cause"],
+            )?,
         })
     }
 }
@@ -265,6 +272,11 @@ impl Configuration {
             last_reload: make.gauge(
                 "dimmer_config_last_reload_success_timestamp_seconds",
                 "When the configuration that serves was loaded, in seconds since 1970",
+            )?,
+            certificate_expires: make.gauges(
+                "dimmer_tls_certificate_expires_timestamp_seconds",
+                "When the certificate of a listener ends, in seconds since 1970",
+                &["listener"],
             )?,
             generation: make.int_gauge(
                 "dimmer_config_generation",

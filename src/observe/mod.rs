@@ -7,4 +7,6 @@ mod series;
 
 pub use metrics::{Metrics, MetricsError};
 pub use outcome::Outcome;
-pub use series::{FlagSeries, GatewaySeries, Loaded, ModelSeries, ProviderSeries, RouteSeries, TokenKind};
+pub use series::{
+    FlagSeries, GatewaySeries, HandshakeFailure, Loaded, ModelSeries, ProviderSeries, RouteSeries, TokenKind,
+};

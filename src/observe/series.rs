@@ -292,6 +292,36 @@ impl ProviderSeries {
     }
 }
 
+/// The label `cause` of `dimmer_tls_handshake_failures_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandshakeFailure {
+    /// It did not end in time.
+    Timeout,
+    /// The caller does not speak TLS.
+    NotTls,
+    /// The caller does not like what it was shown: a certificate that it does not trust, mostly.
+    RefusedByCaller,
+    /// No version or cipher in common, or something that is no handshake.
+    Protocol,
+    /// The caller went away.
+    Closed,
+    /// Too many handshakes were under way.
+    Overloaded,
+}
+
+impl HandshakeFailure {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::NotTls => "not_tls",
+            Self::RefusedByCaller => "refused_by_caller",
+            Self::Protocol => "protocol",
+            Self::Closed => "closed",
+            Self::Overloaded => "overloaded",
+        }
+    }
+}
+
 /// Counters that belong to no route, with their handles kept.
 #[derive(Debug)]
 pub struct GatewaySeries {
@@ -328,12 +358,25 @@ impl GatewaySeries {
         self.metrics.links.dropped_parameters.with_label_values(&[field]).inc();
     }
 
+    /// A caller's TLS handshake came to nothing.
+    pub fn handshake_failed(&self, failure: HandshakeFailure) {
+        self.metrics.links.tls_failures.with_label_values(&[failure.as_str()]).inc();
+    }
+
     /// A configuration was loaded, or refused.
     pub fn config_loaded(&self, result: Result<Loaded<'_>, ()>) {
         match result {
             Ok(loaded) => {
                 self.metrics.configuration.reloads.with_label_values(&["ok"]).inc();
                 self.metrics.configuration.last_reload.set(loaded.at_unix_seconds);
+                self.metrics.configuration.certificate_expires.reset();
+                if let Some(at) = loaded.certificate_expires {
+                    self.metrics
+                        .configuration
+                        .certificate_expires
+                        .with_label_values(&["data"])
+                        .set(at as f64);
+                }
                 self.metrics
                     .configuration
                     .generation
@@ -355,6 +398,8 @@ pub struct Loaded<'a> {
     pub generation: u64,
     /// When, in seconds since 1970.
     pub at_unix_seconds: f64,
+    /// When the data listener's certificate ends, in seconds since 1970.
+    pub certificate_expires: Option<i64>,
     /// Each flag with an expiry, in seconds since 1970.
     pub flag_expiries: &'a [(String, i64)],
 }

@@ -3,10 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
+use crate::config::own_files;
 use crate::observe::GatewaySeries;
 use crate::proxy::dispatch::{Connector, Pool};
 use crate::proxy::holders::Holders;
@@ -23,6 +24,8 @@ pub struct Gateway {
     pub(crate) in_flight: AtomicU64,
     /// Open connections of callers: raised when one is accepted, lowered when it is over.
     pub(crate) connections: AtomicU64,
+    /// TLS handshakes under way. Written by `accept`.
+    pub(crate) handshakes: AtomicU64,
     /// Bytes of held bodies: raised while a body is read, lowered when its reservation is dropped.
     pub(crate) held_bytes: Arc<AtomicU64>,
     /// Who holds what. Written by the relay, read by `decide`.
@@ -33,6 +36,10 @@ pub struct Gateway {
     pub(crate) draining: watch::Receiver<bool>,
     /// How many connections the open-file limit leaves room for, each with one to a provider.
     pub(crate) most_connections: u64,
+    /// How many connections there may be in all, callers' and providers'.
+    most_files: u64,
+    /// The admin listener is left with its last file descriptor: nobody may take it. Written by `control`.
+    pub(crate) admin_in_need: Arc<AtomicBool>,
     /// The data listener is on loopback: without `[clients]` everybody on it is believed.
     pub(crate) on_loopback: bool,
     /// The high half of every request id of this process: random.
@@ -63,7 +70,11 @@ impl Gateway {
         series: GatewaySeries,
         draining: watch::Receiver<bool>,
         on_loopback: bool,
+        admin_in_need: Arc<AtomicBool>,
     ) -> Self {
+        let open_files = rlimit::Resource::NOFILE.get_soft().unwrap_or(u64::MAX);
+        // What is left is for everything else: the admin listener above all, which has to answer when callers have taken all of these.
+        let most_files = open_files.saturating_sub(own_files(open_files));
         let (mut seed, mut holders_seed) = ([0; 8], [0; 8]);
         // Without a source of randomness ids are unique within the process all the same.
         let _ = getrandom::fill(&mut seed);
@@ -73,19 +84,30 @@ impl Gateway {
             series,
             in_flight: AtomicU64::new(0),
             connections: AtomicU64::new(0),
+            handshakes: AtomicU64::new(0),
             held_bytes: Arc::new(AtomicU64::new(0)),
             holders: Holders::new(u64::from_le_bytes(holders_seed)),
             connector: Connector::new(),
             draining,
-            most_connections: rlimit::Resource::NOFILE
-                .get_soft()
-                .unwrap_or(u64::MAX)
-                .saturating_sub(RESERVED_FILES)
-                / 2,
+            most_connections: most_files / 2,
+            most_files,
+            admin_in_need,
             on_loopback,
             id_prefix: u64::from_le_bytes(seed),
             next_worker: AtomicU64::new(0),
         }
+    }
+
+    /// How many TLS handshakes may be under way at once: a few of the connections, so that sessions that exist keep their place,
+    /// and no more than some 40 MiB of buffers.
+    pub(crate) fn most_handshakes(&self) -> u64 {
+        (self.most_connections / 4).clamp(16, 1024)
+    }
+
+    /// Callers and providers together have the file descriptors that are theirs.
+    pub(crate) fn is_short_of_files(&self) -> bool {
+        let callers = self.connections.load(Ordering::Relaxed);
+        callers.saturating_add(self.connector.connections()) >= self.most_files
     }
 
     /// The snapshot in force.
@@ -93,9 +115,6 @@ impl Gateway {
         self.store.load_full()
     }
 }
-
-/// Descriptors for everything but callers and providers: listeners, logs, stores, the admin listener.
-const RESERVED_FILES: u64 = 200;
 
 impl Worker {
     /// One per thread.

@@ -12,7 +12,7 @@ use crate::names::Pattern;
 use crate::observe::{FlagSeries, Metrics, ModelSeries, ProviderSeries, RouteSeries};
 use crate::snapshot::{
     Endpoint, FlagPlan, KeyDigest, KeyRests, ModelIndex, ModelPlan, ParamPlan, PromptPlan, ProviderKey,
-    ProviderKeys, ProviderPlan, ReplyPlan, RoutePlan, SlotPlan, Snapshot, TargetPlan,
+    ProviderKeys, ProviderPlan, ReplyPlan, RoutePlan, SlotPlan, Snapshot, TargetPlan, tls,
 };
 use crate::units::Secret;
 use crate::wire::{Dialect, ParamValue};
@@ -63,6 +63,7 @@ impl Snapshot {
         let several_keys = parts.providers.values().any(|provider| provider.keys.several());
         Ok(Self {
             generation,
+            tls: tls::server_config(&config)?,
             by_path,
             by_name,
             by_alias,

@@ -7,6 +7,7 @@ mod build;
 mod keys;
 mod plan;
 mod prompt;
+mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::HeaderName;
+use rustls::ServerConfig;
 
 use crate::config::{Client, Config};
 use crate::names::{AttributeName, ModelName};
@@ -29,6 +31,7 @@ pub use plan::{
     TargetPlan,
 };
 pub use prompt::{NotRendered, PromptPlan};
+pub use tls::ALPN_HTTP_2;
 
 /// What serves from one load of the configuration to the next.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub struct Snapshot {
     pub generation: u64,
     /// The checked file.
     pub config: Config,
+    /// The data listener's side of TLS; `None`: it speaks clear text.
+    pub tls: Option<Arc<ServerConfig>>,
     /// Routes with a path, the longest path first.
     pub by_path: Vec<Arc<RoutePlan>>,
     /// All routes by name.

@@ -32,7 +32,7 @@ pub use system_prompt::PromptMode;
 pub use coding::{CodingError, StreamDecoder, decodable, decode_body, is_identity};
 pub use error::{ErrorCode, ErrorParts, error_body, error_event, error_type};
 pub use reply::{ReplyParts, reply_stream, reply_whole};
-pub use sse::{EventRef, INSPECT_MAX, SseScanner};
+pub use sse::{EventGap, EventRef, INSPECT_MAX, SseScanner};
 pub use tap::{Facts, Finish, Tap};
 pub use usage::Usage;
 pub use usage_filter::UsageFilter;

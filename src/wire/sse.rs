@@ -214,6 +214,34 @@ impl Boundary {
     }
 }
 
+/// Knows whether the bytes that passed end where an event ends. Keeps none of them.
+#[derive(Debug, Default)]
+pub struct EventGap {
+    boundary: Boundary,
+    inside: bool,
+}
+
+impl EventGap {
+    /// The next bytes of the stream.
+    pub fn passes(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        loop {
+            rest = rest.get(self.boundary.tail(rest)..).unwrap_or_default();
+            if rest.is_empty() {
+                return;
+            }
+            let end = self.boundary.end(rest);
+            self.inside = end.is_none();
+            rest = end.and_then(|end| rest.get(end..)).unwrap_or_default();
+        }
+    }
+
+    /// Whether a block of our own may be put after them.
+    pub fn is_between_events(&self) -> bool {
+        !self.inside
+    }
+}
+
 /// The `data:` lines of a block: where each one's text starts in the block, and the text.
 pub(super) fn data_lines(block: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     fields(block).filter(|field| field.name == b"data").map(|field| (field.at, field.value))

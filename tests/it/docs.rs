@@ -73,6 +73,10 @@ fn load(block: &Block) -> Result<(), String> {
         }
     };
     let directory = clone_of_the_configuration();
+    let (cert, key) = crate::encrypted::pair();
+    for (name, text) in [("cert.pem", cert), ("key.pem", key)] {
+        std::fs::write(directory.path().join(name), text).map_err(|error| error.to_string())?;
+    }
     check(directory.path(), &text)
 }
 

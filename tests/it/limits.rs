@@ -200,9 +200,15 @@ fn a_packed_body_is_limited_by_what_it_unpacks_to() {
     };
     let mut dimmer = start("body = \"64KiB\"", &good());
     assert!(packed.len() < 60_000);
-    let headers = format!("{JSON_HEADERS}content-encoding: gzip\r\n");
-    let answer = request(dimmer.data, "POST", &format!("/w{CHAT}"), &headers, &packed);
-    assert_error(&answer, 413, "dimmer_body_too_large");
+    // The same 8 MiB of spaces as Brotli packs them.
+    let brotli = b"\x9b\xff\xff\x7f\xf8\x25\x40\xe2\xb1\x40\x20\xf7\xfe\x0f".to_vec();
+    let resident = dimmer.resident();
+    for (coding, packed) in [("gzip", packed), ("br", brotli)] {
+        let headers = format!("{JSON_HEADERS}content-encoding: {coding}\r\n");
+        let answer = request(dimmer.data, "POST", &format!("/w{CHAT}"), &headers, &packed);
+        assert_error(&answer, 413, "dimmer_body_too_large");
+    }
+    assert!(dimmer.resident().saturating_sub(resident) < 16 << 20, "it was unpacked whole");
     let headers = format!("{JSON_HEADERS}content-encoding: snappy\r\n");
     let answer = request(dimmer.data, "POST", &format!("/w{CHAT}"), &headers, b"xxxx");
     assert_error(&answer, 415, "dimmer_unsupported_encoding");

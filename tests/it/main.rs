@@ -21,11 +21,19 @@ mod dashboards;
 #[cfg(test)]
 mod decisions;
 #[cfg(test)]
+mod descriptors;
+#[cfg(test)]
 mod docs;
+#[cfg(test)]
+mod encrypted;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod frames;
+#[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod heartbeat;
 #[cfg(test)]
 mod held;
 #[cfg(test)]
@@ -54,6 +62,8 @@ mod routing;
 mod sdk;
 #[cfg(test)]
 mod secrets;
+#[cfg(test)]
+mod storm;
 #[cfg(test)]
 mod streaming;
 #[cfg(test)]

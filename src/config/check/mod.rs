@@ -16,8 +16,11 @@ mod routes;
 mod segments;
 mod server;
 mod slots;
+mod tls;
 mod unused;
 mod variants;
+
+pub use server::own_files;
 
 use std::rc::Rc;
 use std::sync::Arc;

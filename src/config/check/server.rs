@@ -34,6 +34,8 @@ pub(super) fn server(root: &Table<'_>, open: bool) -> Server {
             _ => AnswerHeaders::All,
         },
         workers: workers(&table),
+        heartbeat: table.limit("heartbeat"),
+        tls: super::tls::tls(&table),
         limits: limits(&table.table("limits")),
     }
 }
@@ -83,7 +85,8 @@ fn limits(table: &Table<'_>) -> Limits {
 }
 
 fn concurrent(table: &Table<'_>) -> u64 {
-    let sockets = table.loading.env.open_files().saturating_sub(OWN_FILES) / FILES_PER_REQUEST;
+    let open_files = table.loading.env.open_files();
+    let sockets = open_files.saturating_sub(own_files(open_files)) / FILES_PER_REQUEST;
     match table.written("concurrent") {
         Some(at) => {
             let wanted = table.whole("concurrent").unwrap_or(1);
@@ -99,7 +102,12 @@ fn concurrent(table: &Table<'_>) -> u64 {
     }
 }
 
-/// Files that the process needs for itself: listeners, logs, state, the watcher.
+/// Of so many files that may be open, those that the process needs for itself: listeners, the admin listener's callers, logs,
+/// state, the watcher. Where there are few, half of them.
+pub fn own_files(open_files: u64) -> u64 {
+    OWN_FILES.min(open_files / 2)
+}
+
 const OWN_FILES: u64 = 200;
 /// One socket to the caller and one to the provider.
 const FILES_PER_REQUEST: u64 = 2;

@@ -11,7 +11,19 @@ pub(crate) const KEYS: &[Key] = &[
         default(r#""127.0.0.1:8080""#),
         "Where apps connect. Off loopback it needs `[clients]`. A change needs a restart.",
     ),
-    later("server.tls", Kind::Table, "TLS on the data listener."),
+    key(
+        "server.tls",
+        Kind::Table,
+        Need::Absent("clear text"),
+        "TLS on the data listener, and nothing else on it; HTTP/2 by ALPN. A change of the files is taken like one of this file.",
+    ),
+    key(
+        "server.tls.cert",
+        Kind::Text,
+        Need::Required,
+        "A PEM file, relative to this one: the listener's own certificate first, then those that signed it.",
+    ),
+    key("server.tls.key", Kind::Text, Need::Required, "The PEM file with its private key, not encrypted."),
     key(
         "server.drain",
         Kind::Wait,
@@ -30,7 +42,12 @@ pub(crate) const KEYS: &[Key] = &[
         Need::Absent("one per core"),
         "Worker threads. A change needs a restart.",
     ),
-    later("server.heartbeat", Kind::Duration, "SSE comment lines while a model thinks."),
+    key(
+        "server.heartbeat",
+        Kind::Limit,
+        Need::Absent("off"),
+        "A stream that is silent for this long gets an SSE comment line, between two events, and again and again until the next event.",
+    ),
     key("server.limits", Kind::Table, ABSENT, "What a request may cost before it is refused."),
     key("server.limits.body", Kind::Size, default(r#""32MiB""#), "The largest body that dimmer reads."),
     key(
@@ -72,7 +89,7 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "server.limits.concurrent",
         Kind::Count,
-        Need::Absent("(open-file limit - 200) / 2"),
+        Need::Absent("(open-file limit - 200) / 2, a quarter of a limit under 400"),
         "Requests in flight at once; beyond it 503 with Retry-After. Connections are refused when the open-file limit runs out.",
     ),
     key(

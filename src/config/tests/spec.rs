@@ -204,8 +204,6 @@ fn what_is_not_built_yet_is_refused_by_name() {
     let flag = "[flags.m]\nowner = \"x\"\npermanent = true\ndefault = \"a\"\n";
     let route = "[routes.r]\npath = \"/r\"\n";
     let cases = [
-        ("[server]\n", "tls = { cert = \"cert.pem\", key = \"key.pem\" }", "server.tls"),
-        ("[server]\n", "heartbeat = \"15s\"", "server.heartbeat"),
         ("[context]\n", "jwt = { header = \"x-user-token\" }", "context.jwt"),
         ("[models.c]\nprovider = \"sim\"\n", "allow = { any = [] }", "model \"c\": allow"),
         ("[replies.r]\n", "http = \"http://127.0.0.1:7000/answer\"", "reply \"r\": http"),

@@ -14,15 +14,18 @@ use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
+use rustls::ServerConfig;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::clock;
 use crate::config::Limits;
-use crate::proxy::accept::guarded_io::GuardedIo;
+use crate::proxy::accept::guarded_io::{GuardedIo, Stream};
+use crate::proxy::accept::tls;
 use crate::proxy::serve_exchange;
 use crate::proxy::worker::{Gateway, Worker};
+use crate::snapshot::ALPN_HTTP_2;
 
 /// What a connection and its requests know of each other. Written by the requests as they begin and end, read by the
 /// guard around the socket.
@@ -136,20 +139,60 @@ pub(super) async fn serve(worker: Rc<Worker>, _open: Open, stream: TcpStream, pe
     let _ = stream.set_nodelay(true);
     // Without it the system calls a socket writable only when a third of megabytes has drained: a slow reader looks stalled.
     let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
-    let limits = worker.gateway.snapshot().config.server.limits.clone();
-    let patience =
-        Patience { head: limits.header_timeout, idle: limits.idle_timeout, write_stall: limits.write_stall };
+    let snapshot = worker.gateway.snapshot();
+    let limits = snapshot.config.server.limits.clone();
+    if let Some(config) = snapshot.tls.clone() {
+        drop(snapshot);
+        // In a box, so that a connection without TLS is no larger for it.
+        return Box::pin(serve_tls(worker, config, stream, peer, limits)).await;
+    }
+    drop(snapshot);
     let mut draining = worker.gateway.draining.clone();
     let version = tokio::select! {
         version = tokio::time::timeout(limits.header_timeout, protocol(&stream)) => version.ok().flatten(),
         _ = draining.wait_for(|draining| *draining) => None,
     };
-    let Some(version) = version else { return };
+    if let Some(version) = version {
+        speak(worker, version, stream, peer, &limits).await;
+    }
+}
+
+/// The same under TLS: there the handshake has said which HTTP it is.
+async fn serve_tls(
+    worker: Rc<Worker>,
+    config: Arc<ServerConfig>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    limits: Limits,
+) {
+    let gateway = Arc::clone(&worker.gateway);
+    let mut draining = gateway.draining.clone();
+    let session = tokio::select! {
+        session = tls::session(&gateway, config, stream, limits.header_timeout) => session,
+        _ = draining.wait_for(|draining| *draining) => None,
+    };
+    let Some(session) = session else { return };
+    let version = match session.get_ref().1.alpn_protocol() {
+        Some(ALPN_HTTP_2) => Protocol::Http2,
+        _ => Protocol::Http1,
+    };
+    speak(worker, version, session, peer, &limits).await;
+}
+
+async fn speak<S: Stream + 'static>(
+    worker: Rc<Worker>,
+    version: Protocol,
+    stream: S,
+    peer: SocketAddr,
+    limits: &Limits,
+) {
+    let patience =
+        Patience { head: limits.header_timeout, idle: limits.idle_timeout, write_stall: limits.write_stall };
     let state = Rc::new(ConnectionState::new(peer, version == Protocol::Http2));
     let io = GuardedIo::new(stream, Rc::clone(&state), patience, version == Protocol::Http1);
     let ended = match version {
-        Protocol::Http1 => http_1(worker, io, state, &limits).await,
-        Protocol::Http2 => http_2(worker, io, state, &limits).await,
+        Protocol::Http1 => http_1(worker, io, state, limits).await,
+        Protocol::Http2 => http_2(worker, io, state, limits).await,
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a caller's connection ended early");
@@ -209,9 +252,9 @@ const HEAD_SLACK: usize = 64 * 1024;
 /// Fields of one head, nginx's and Envoy's default.
 const MAX_FIELDS: usize = 100;
 
-async fn http_1(
+async fn http_1<S: Stream + 'static>(
     worker: Rc<Worker>,
-    io: GuardedIo,
+    io: GuardedIo<S>,
     state: Rc<ConnectionState>,
     limits: &Limits,
 ) -> hyper::Result<()> {
@@ -244,9 +287,9 @@ const MAX_PENDING_RESETS: usize = 20;
 const MAX_LOCAL_RESETS: usize = 100;
 const SEND_BUFFER: usize = 256 * 1024;
 
-async fn http_2(
+async fn http_2<S: Stream + 'static>(
     worker: Rc<Worker>,
-    io: GuardedIo,
+    io: GuardedIo<S>,
     state: Rc<ConnectionState>,
     limits: &Limits,
 ) -> hyper::Result<()> {

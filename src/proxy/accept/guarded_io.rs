@@ -12,18 +12,37 @@ use std::time::{Duration, Instant};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::io::Interest;
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
+use tokio_rustls::server::TlsStream;
 
 use crate::clock;
 use crate::proxy::accept::connection::{ConnectionState, Patience};
 use crate::wire::{Dialect, ErrorCode, ErrorParts, error_body};
 
+/// What a caller's bytes come over.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {
+    /// The connection below.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Stream for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
 /// A caller's socket.
 #[derive(Debug)]
-pub(super) struct GuardedIo {
-    inner: TokioIo<TcpStream>,
+pub(super) struct GuardedIo<S> {
+    inner: TokioIo<S>,
     state: Rc<ConnectionState>,
     patience: Patience,
     http_1: bool,
@@ -55,13 +74,8 @@ fn head_too_slow() -> Vec<u8> {
     [head.into_bytes(), body].concat()
 }
 
-impl GuardedIo {
-    pub(super) fn new(
-        stream: TcpStream,
-        state: Rc<ConnectionState>,
-        patience: Patience,
-        http_1: bool,
-    ) -> Self {
+impl<S: Stream> GuardedIo<S> {
+    pub(super) fn new(stream: S, state: Rc<ConnectionState>, patience: Patience, http_1: bool) -> Self {
         let first = clock::now() + patience.head.min(patience.idle);
         Self {
             inner: TokioIo::new(stream),
@@ -124,7 +138,7 @@ impl GuardedIo {
     /// Whether the caller has gone, also where hyper does not read because bytes lie unread: half an upload that nobody takes,
     /// or a byte too many behind a request. Asked whenever the connection's task runs.
     fn has_gone(&self, cx: &mut Context<'_>) -> bool {
-        let stream = self.inner.inner();
+        let stream = self.inner.inner().tcp();
         if stream.poll_read_ready(cx).is_pending() {
             return false;
         }
@@ -163,7 +177,7 @@ impl GuardedIo {
     }
 }
 
-impl Read for GuardedIo {
+impl<S: Stream> Read for GuardedIo<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -184,7 +198,7 @@ impl Read for GuardedIo {
     }
 }
 
-impl Write for GuardedIo {
+impl<S: Stream> Write for GuardedIo<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.inner).poll_write(cx, bytes);
         self.wrote_bytes(cx, result)
@@ -212,6 +226,8 @@ impl Write for GuardedIo {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        let result = Pin::new(&mut self.inner).poll_shutdown(cx);
+        // TLS has a last word, for which there may be no room.
+        self.wrote(cx, result)
     }
 }

@@ -35,11 +35,12 @@ pub async fn serve(worker: Rc<Worker>, listener: std::net::TcpListener) -> io::R
                 Err(error) => {
                     worker.gateway.series.accept_errors.inc();
                     tracing::debug!(%error, "a connection was not accepted");
+                    worker.pool.borrow_mut().shed();
                     tokio::time::sleep(PAUSE_AFTER_ERROR).await;
                 }
             },
             Some(ended) = connections.join_next() => say_panic(ended),
-            _ = sweep.tick() => worker.pool.borrow_mut().sweep(crate::clock::now()),
+            _ = sweep.tick() => sweep_pool(&worker),
             _ = draining.wait_for(|draining| *draining) => break,
         }
     }
@@ -50,9 +51,28 @@ pub async fn serve(worker: Rc<Worker>, listener: std::net::TcpListener) -> io::R
     Ok(())
 }
 
+/// What is idle for too long is closed; where file descriptors run short, all that is idle.
+fn sweep_pool(worker: &Worker) {
+    let mut pool = worker.pool.borrow_mut();
+    match worker.gateway.is_short_of_files() {
+        true => pool.shed(),
+        false => pool.sweep(crate::clock::now()),
+    }
+}
+
 /// Idle connections cost a descriptor each, and are only worth refusing when those run out.
 fn is_full(worker: &Worker) -> bool {
     let gateway = &worker.gateway;
+    if gateway.admin_in_need.load(Ordering::Relaxed) {
+        return true;
+    }
+    if gateway.is_short_of_files() {
+        // Idle connections to providers are kept to be quick; a caller is worth more.
+        worker.pool.borrow_mut().shed();
+        if gateway.is_short_of_files() {
+            return true;
+        }
+    }
     let concurrent = gateway.store.load().config.server.limits.concurrent;
     gateway.connections.load(Ordering::Relaxed) >= concurrent.max(gateway.most_connections)
 }
@@ -60,21 +80,25 @@ fn is_full(worker: &Worker) -> bool {
 /// Said without waiting: who does not take it at once finds a closed connection.
 fn refuse(worker: &Worker, stream: &TcpStream) {
     worker.gateway.series.accept_errors.inc();
-    let code = ErrorCode::Overloaded;
-    let parts = ErrorParts {
-        status: code.status(),
-        code: code.as_str(),
-        message: "too many connections are open (server.limits.concurrent, and the open-file limit)",
-        param: None,
-        request_id: "",
-    };
-    let body = error_body(Dialect::OpenAi, &parts);
+    if worker.gateway.store.load().tls.is_some() {
+        return;
+    }
+    let message = "too many connections are open (server.limits.concurrent, and the open-file limit)";
+    let _ = stream.try_write(&refusal(ErrorCode::Overloaded, message, "retry-after: 1\r\n"));
+}
+
+/// An answer to a caller of whom nothing is known, not even its dialect. The connection ends with it.
+pub(super) fn refusal(code: ErrorCode, message: &str, headers: &str) -> Vec<u8> {
+    let (status, code) = (code.status(), code.as_str());
+    let body =
+        error_body(Dialect::OpenAi, &ErrorParts { status, code, message, param: None, request_id: "" });
+    let reason = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     let head = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\n\r\n",
+        "HTTP/1.1 {status} {}\r\nconnection: close\r\n{headers}content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        reason.unwrap_or_default(),
         body.len()
     );
-    let _ = stream.try_write(&[head.into_bytes(), body].concat());
+    [head.into_bytes(), body].concat()
 }
 
 /// A defect of ours costs one connection; the worker goes on.

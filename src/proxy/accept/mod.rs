@@ -5,6 +5,7 @@
 mod connection;
 mod guarded_io;
 mod listen;
+mod tls;
 
 pub(crate) use connection::ConnectionState;
 pub use listen::serve;

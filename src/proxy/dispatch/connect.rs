@@ -37,6 +37,8 @@ pub(crate) struct Connector {
     tls: OnceLock<Arc<ClientConfig>>,
     /// Last good answers; bounded by the configuration, since only its names are asked for.
     names: Mutex<HashMap<String, (Vec<SocketAddr>, Instant)>>,
+    /// Connections that are open, in use or idle: each costs a file descriptor. Raised by `open`, lowered when one is dropped.
+    open: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Connector {
@@ -56,7 +58,12 @@ enum NoConnection {
 impl Connector {
     /// Opens nothing yet.
     pub(crate) fn new() -> Self {
-        Self { tls: OnceLock::new(), names: Mutex::default() }
+        Self { tls: OnceLock::new(), names: Mutex::default(), open: Arc::default() }
+    }
+
+    /// How many connections are open.
+    pub(crate) fn connections(&self) -> u64 {
+        self.open.load(Ordering::Relaxed)
     }
 
     /// A new connection to `provider`, within its connect timeout.
@@ -77,12 +84,13 @@ impl Connector {
 
     async fn open(&self, endpoint: &Arc<Endpoint>) -> Result<Upstream, NoConnection> {
         let addresses = self.addresses(endpoint).await?;
+        let open = Open::new(&self.open);
         let tcp = tcp(&addresses).await.map_err(NoConnection::Tcp)?;
         // A request is written as soon as it is there, not when an acknowledgement comes.
         let _ = tcp.set_nodelay(true);
         let stream = if endpoint.tls { self.tls(endpoint, tcp).await? } else { Stream::Tcp(tcp) };
         let budget = HeadBudget::default();
-        let socket = Socket { stream, budget: budget.clone() };
+        let socket = Socket { stream, budget: budget.clone(), _open: open };
         let (sender, connection) = http1::Builder::new()
             .max_headers(MAX_FIELDS)
             .handshake(TokioIo::new(socket))
@@ -278,6 +286,24 @@ impl HeadBudget {
 pub(crate) struct Socket {
     stream: Stream,
     budget: HeadBudget,
+    _open: Open,
+}
+
+/// Counts a connection as open for as long as it lives, and while it is being made.
+#[derive(Debug)]
+struct Open(Arc<AtomicU64>);
+
+impl Open {
+    fn new(count: &Arc<AtomicU64>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug)]

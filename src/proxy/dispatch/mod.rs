@@ -94,6 +94,9 @@ async fn attempt(
             Err(failure) => return Err(told(failure)),
         }
     }
+    if exchange.gateway().is_short_of_files() {
+        exchange.worker.pool.borrow_mut().shed();
+    }
     let upstream = match exchange.gateway().connector.connect(provider).await {
         Ok(upstream) => upstream,
         Err(error) => {

@@ -96,10 +96,17 @@ impl Pool {
         }
     }
 
-    /// Closes what has been idle for too long.
+    /// Closes all that is idle: file descriptors run short, and these are only kept to be quick.
+    pub(crate) fn shed(&mut self) {
+        self.idle.clear();
+    }
+
+    /// Closes what has been idle for too long, and what the provider has closed or broken meanwhile.
     pub(crate) fn sweep(&mut self, now: Instant) {
         self.idle.retain(|_, kept| {
-            kept.retain(|(_, since)| now.saturating_duration_since(*since) < IDLE);
+            kept.retain_mut(|(upstream, since)| {
+                now.saturating_duration_since(*since) < IDLE && upstream.is_fresh()
+            });
             !kept.is_empty()
         });
     }

@@ -1,6 +1,9 @@
-//! 6: the answer goes back as it comes. Nothing is held back, nothing is added but to an answer that broke off.
+//! 6: the answer goes back as it comes. Nothing is held back; nothing is added but to an answer that broke off, and comments to
+//! one that is silent where the configuration asks for them.
 //!
 //! A stream that breaks off gets the dialect's own error event and then a broken transfer: never a clean end.
+
+mod heartbeat;
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -21,6 +24,7 @@ use crate::proxy::body::{AnswerBody, BodyBroken};
 use crate::proxy::dispatch::{Answered, Upstream};
 use crate::proxy::exchange::Exchange;
 use crate::proxy::identify::Upload;
+use crate::proxy::relay::heartbeat::Heartbeat;
 use crate::proxy::{fields, holders, respond};
 use crate::wire::{ErrorCode, ErrorParts, Finish, Tap, UsageFilter, error_event};
 
@@ -53,6 +57,7 @@ pub struct Relay {
     timer: Option<Pin<Box<Sleep>>>,
     /// Since when nothing comes while the caller waits.
     waiting_since: Option<Instant>,
+    heartbeat: Option<Heartbeat>,
 }
 
 #[derive(Debug)]
@@ -65,6 +70,8 @@ enum State {
 /// What the provider's side said.
 enum Piece {
     Data(Bytes),
+    /// Nothing; it is our own turn.
+    Silence(Bytes),
     End,
     Broken,
     TooSlow,
@@ -85,6 +92,9 @@ pub(crate) fn relay(mut exchange: Exchange, answered: Answered, hide_usage: bool
     if filter.is_some() {
         head.headers.remove(header::CONTENT_LENGTH);
     }
+    // Where a length was promised there is no room for comments.
+    let roomy = events && readable && body.size_hint().exact().is_none();
+    let heartbeat = exchange.snapshot.config.server.heartbeat.filter(|_| roomy).map(Heartbeat::new);
     let tap = tap(&exchange, head.status.is_success(), events);
     let tap = match &encoding {
         Some(encoding) => tap.decoding(encoding),
@@ -117,6 +127,7 @@ pub(crate) fn relay(mut exchange: Exchange, answered: Answered, hide_usage: bool
         total,
         timer: None,
         waiting_since: None,
+        heartbeat,
         exchange,
     };
     Response::from_parts(head, AnswerBody::Relayed(Box::new(relay)))
@@ -162,7 +173,7 @@ impl Relay {
     fn next_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyBroken>>> {
         loop {
             if let Some(bytes) = self.ready.pop_front() {
-                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                return Poll::Ready(Some(Ok(self.frame(bytes))));
             }
             match &mut self.state {
                 State::Over => return Poll::Ready(None),
@@ -181,15 +192,24 @@ impl Relay {
             match ready!(self.next(cx)) {
                 Piece::Data(bytes) => {
                     if let Some(bytes) = self.pass(bytes) {
-                        return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                        return Poll::Ready(Some(Ok(self.frame(bytes))));
                     }
                 }
+                Piece::Silence(comment) => return Poll::Ready(Some(Ok(Frame::data(comment)))),
                 Piece::End if self.ends_too_early() => self.break_off(Outcome::Cut),
                 Piece::End => self.end(),
                 Piece::Broken => self.break_off(Outcome::Cut),
                 Piece::TooSlow => self.break_off(Outcome::Timeout),
             }
         }
+    }
+
+    /// What the caller is given next.
+    fn frame(&mut self, bytes: Bytes) -> Frame<Bytes> {
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.passes(&bytes);
+        }
+        Frame::data(bytes)
     }
 
     /// Nothing more will come.
@@ -247,20 +267,31 @@ impl Relay {
     /// Nothing has come: for how long may that be? The time in which the caller takes nothing does not count.
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
         let since = *self.waiting_since.get_or_insert_with(clock::now);
-        let idle = self.idle.map(|limit| since + limit);
-        let Some(deadline) = idle.into_iter().chain(self.total).min() else { return Poll::Pending };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
-        // A timer that would fire too early is left alone until it does: most never fire.
-        if timer.deadline().into_std() > deadline {
-            timer.as_mut().reset(deadline.into());
-        }
-        while timer.as_mut().poll(cx).is_ready() {
-            if clock::now() >= deadline {
+        let end = self.idle.map(|limit| since + limit).into_iter().chain(self.total).min();
+        loop {
+            let beat = self.heartbeat.as_ref().map(|heartbeat| heartbeat.due(since));
+            let Some(next) = end.into_iter().chain(beat).min() else { return Poll::Pending };
+            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next.into())));
+            // A timer that would fire too early is left alone until it does: most never fire.
+            if timer.deadline().into_std() > next {
+                timer.as_mut().reset(next.into());
+            }
+            ready!(timer.as_mut().poll(cx));
+            let now = clock::now();
+            if end.is_some_and(|end| now >= end) {
                 return Poll::Ready(Piece::TooSlow);
             }
-            timer.as_mut().reset(deadline.into());
+            // The timer has fired: it is set anew, unless there is a comment to send first.
+            match self.heartbeat.as_mut().filter(|_| beat.is_some_and(|beat| now >= beat)) {
+                Some(heartbeat) => {
+                    let comment = heartbeat.beat(now).filter(|_| !self.tap.facts().complete);
+                    if let Some(comment) = comment {
+                        return Poll::Ready(Piece::Silence(comment));
+                    }
+                }
+                None => timer.as_mut().reset(next.into()),
+            }
         }
-        Poll::Pending
     }
 
     /// A piece on its way: looked at, and given back where nothing has to be cut out of it.

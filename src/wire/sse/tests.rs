@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{INSPECT_MAX, SseScanner};
+use super::{EventGap, INSPECT_MAX, SseScanner};
 
 type Seen = Vec<(Option<String>, String)>;
 
@@ -209,4 +209,27 @@ fn slow(stream: &[u8]) -> Seen {
         }
     }
     seen
+}
+
+#[test]
+fn the_gap_between_events_is_found_wherever_the_network_cuts() {
+    for (stream, gaps) in [
+        ("data: a\n\ndata: b\n\n", &[0, 9, 18][..]),
+        ("data: a\r\n\r\n: c\r\n\r\n", &[0, 10, 11, 17, 18]),
+        ("data: a\r\rx", &[0, 9]),
+        ("\u{feff}data: \u{2028}\n\n", &[0, 14]),
+    ] {
+        let mut one_by_one = EventGap::default();
+        let mut found = vec![0];
+        for (at, byte) in stream.as_bytes().iter().enumerate() {
+            one_by_one.passes(&[*byte]);
+            let mut at_once = EventGap::default();
+            at_once.passes(&stream.as_bytes()[..=at]);
+            assert_eq!(one_by_one.is_between_events(), at_once.is_between_events(), "{stream:?} at {at}");
+            if one_by_one.is_between_events() {
+                found.push(at + 1);
+            }
+        }
+        assert_eq!(found, gaps, "{stream:?}");
+    }
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-pub(crate) use client::{Answer, Connection, Piece, get, post_json, request};
+pub(crate) use client::{Answer, Connection, Framing, Piece, get, post_json, request};
 pub(crate) use metrics::Metrics;
 pub(crate) use simulated::Simulated;
 
@@ -56,9 +56,22 @@ impl Dimmer {
         Self::start_in(folder, environment)
     }
 
+    /// Starts `dimmer serve` with this routes.toml, and so few open files.
+    pub(crate) fn start_with_files(toml: &str, files: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("routes.toml"), toml).unwrap();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {files}; exec \"$@\""), "sh", DIMMER]);
+        Self::launch(shell, folder, &[])
+    }
+
     /// Starts `dimmer serve` with the routes.toml of this folder, which goes with the gateway.
     pub(crate) fn start_in(folder: TempDir, environment: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(DIMMER)
+        Self::launch(Command::new(DIMMER), folder, environment)
+    }
+
+    fn launch(mut program: Command, folder: TempDir, environment: &[(&str, &str)]) -> Self {
+        let mut child = program
             .args(["serve", "--config"])
             .arg(folder.path().join("routes.toml"))
             .env("TEST_KEY", TEST_KEY)
@@ -138,6 +151,25 @@ impl Dimmer {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How many files and sockets it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
+    /// The processor time that it has used so far.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // After the name in brackets: utime and stime are the 12th and 13th, in hundredths of a second.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let ticks = |field: usize| fields[field].parse::<u64>().unwrap();
+        Duration::from_millis(10 * (ticks(11) + ticks(12)))
+    }
+
     /// Sends it SIGTERM.
     pub(crate) fn send_terminate(&self) {
         let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
@@ -202,7 +234,7 @@ fn read_listeners(stdout: impl Read, found: &Sender<SocketAddr>) {
     for line in BufReader::new(stdout).lines().map_while(Result::ok) {
         let mut words = line.split_whitespace();
         let name = words.next().unwrap_or("");
-        let address = words.next().and_then(|url| url.strip_prefix("http://")).and_then(|at| at.parse().ok());
+        let address = words.next().and_then(|url| url.split_once("://")).and_then(|(_, at)| at.parse().ok());
         match (name, address) {
             ("data", Some(address)) => {
                 data_said = true;

@@ -149,6 +149,17 @@ impl Upstream {
         self.seen.wait("the provider ends its connection", |facts| facts.ended >= count);
     }
 
+    /// How many connections are open.
+    pub(crate) fn open(&self) -> usize {
+        let facts = self.seen.facts.lock().unwrap();
+        facts.connections - facts.ended
+    }
+
+    /// How many connections the gateway has closed.
+    pub(crate) fn closed(&self) -> usize {
+        self.seen.facts.lock().unwrap().closed.len()
+    }
+
     /// Waits until this many connections were closed by the gateway; when the last of them was.
     pub(crate) fn wait_closed(&self, count: usize) -> Instant {
         self.seen.wait("the gateway closes the connection", |facts| facts.closed.len() >= count);
@@ -196,6 +207,12 @@ impl Peer {
             Err(error) if error.kind() == ErrorKind::Interrupted => true,
             _ => false,
         }
+    }
+
+    /// Waits until the gateway closes the connection; whether it said nothing more before.
+    pub(crate) fn hears_nothing_more(&mut self) -> bool {
+        while self.fill() {}
+        self.unread.is_empty()
     }
 
     /// Reads the next head, before its body; `None` when the gateway closes the connection first.
