@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::clock;
 use crate::config::Limits;
+use crate::proxy::accept::framing::{Fault, Framing};
 use crate::proxy::accept::guarded_io::GuardedIo;
 use crate::proxy::serve_exchange;
 use crate::proxy::worker::{Gateway, Worker};
@@ -42,6 +43,8 @@ pub(crate) struct ConnectionState {
     taken_at: Cell<Instant>,
     /// When the exchange on an HTTP/1 connection has to be over, also while the caller takes nothing. Written by `relay`.
     cut_at: Cell<Option<Instant>>,
+    /// What is wrong with what the caller sends; nothing that it sends from then on is served. Written by the gate.
+    fault: Cell<Option<Fault>>,
 }
 
 impl ConnectionState {
@@ -55,7 +58,18 @@ impl ConnectionState {
             handed: Cell::new(0),
             taken_at: now,
             cut_at: Cell::new(None),
+            fault: Cell::new(None),
         }
+    }
+
+    /// Nothing that comes from now on is served.
+    pub(super) fn refuse(&self, fault: Fault) {
+        self.fault.set(Some(fault));
+    }
+
+    /// What is wrong with what the caller sends.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.fault.get()
     }
 
     /// A request's head has come.
@@ -146,7 +160,8 @@ pub(super) async fn serve(worker: Rc<Worker>, _open: Open, stream: TcpStream, pe
     };
     let Some(version) = version else { return };
     let state = Rc::new(ConnectionState::new(peer, version == Protocol::Http2));
-    let io = GuardedIo::new(stream, Rc::clone(&state), patience, version == Protocol::Http1);
+    let framing = (version == Protocol::Http1).then(|| Framing::new(most_head(&limits)));
+    let io = GuardedIo::new(stream, Rc::clone(&state), patience, framing);
     let ended = match version {
         Protocol::Http1 => http_1(worker, io, state, &limits).await,
         Protocol::Http2 => http_2(worker, io, state, &limits).await,
@@ -204,8 +219,12 @@ async fn protocol(stream: &TcpStream) -> Option<Protocol> {
     }
 }
 
-/// Room above `limits.headers` in which a head still gets a clear answer instead of hyper's bare 431.
+/// Room above `limits.headers` for the request line, white space and line ends, which `limits.headers` does not count.
 const HEAD_SLACK: usize = 64 * 1024;
+
+fn most_head(limits: &Limits) -> usize {
+    usize::try_from(limits.headers).unwrap_or(usize::MAX).saturating_add(HEAD_SLACK)
+}
 /// Fields of one head, nginx's and Envoy's default.
 const MAX_FIELDS: usize = 100;
 
@@ -217,7 +236,7 @@ async fn http_1(
 ) -> hyper::Result<()> {
     let draining = worker.gateway.draining.clone();
     let service = service_fn(move |request| exchange(Rc::clone(&worker), Rc::clone(&state), request));
-    let head = usize::try_from(limits.headers).unwrap_or(usize::MAX).saturating_add(HEAD_SLACK);
+    let head = most_head(limits);
     let connection = http1::Builder::new()
         .auto_date_header(false)
         .max_headers(MAX_FIELDS)

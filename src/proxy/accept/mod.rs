@@ -3,8 +3,12 @@
 //! Owns every socket on the data side. Must never look into a body.
 
 mod connection;
+mod framing;
+mod gate;
 mod guarded_io;
 mod listen;
 
 pub(crate) use connection::ConnectionState;
+pub use framing::{Fault, Framing, Look};
+pub(crate) use gate::fault_asked_for;
 pub use listen::serve;

@@ -19,6 +19,7 @@ use http::request::Parts;
 use http::{HeaderName, Method, Version, header};
 
 use crate::config::Client;
+use crate::proxy::accept::fault_asked_for;
 use crate::proxy::error::{Phase, ProxyError};
 use crate::proxy::exchange::Exchange;
 use crate::snapshot::RoutePlan;
@@ -38,6 +39,9 @@ pub(crate) struct Identified {
 /// Reads the head: limits, client, route, endpoint. Writes `endpoint` and `route` into the exchange.
 pub(crate) fn head(exchange: &mut Exchange, parts: &Parts) -> Result<Identified, ProxyError> {
     exchange.endpoint = path::guess(parts);
+    if let Some(fault) = fault_asked_for(&exchange.connection, &parts.headers) {
+        return Err(ProxyError::caller(fault.code(), Phase::Accept, fault.message()));
+    }
     check_head(exchange, parts)?;
     let caller = client::identify(&exchange.snapshot, exchange.gateway().on_loopback, parts, exchange)?;
     let by_header = client::chosen_route(&exchange.snapshot, &caller, parts)?;
