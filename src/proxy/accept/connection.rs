@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use http::HeaderMap;
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 use crate::clock;
 use crate::config::Limits;
 use crate::proxy::accept::framing::{Fault, Framing};
+use crate::proxy::accept::gate::MARK;
 use crate::proxy::accept::guarded_io::GuardedIo;
 use crate::proxy::serve_exchange;
 use crate::proxy::worker::{Gateway, Worker};
@@ -65,6 +67,11 @@ impl ConnectionState {
     /// Nothing that comes from now on is served.
     pub(super) fn refuse(&self, fault: Fault) {
         self.fault.set(Some(fault));
+    }
+
+    /// What is wrong with the caller's request, where this one stands in for it.
+    pub(crate) fn fault_behind(&self, headers: &HeaderMap) -> Option<Fault> {
+        self.fault().filter(|_| headers.contains_key(MARK))
     }
 
     /// What is wrong with what the caller sends.

@@ -10,7 +10,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
-use http::HeaderMap;
 use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -32,12 +31,7 @@ pub(super) struct Gate<S> {
 }
 
 /// Marks the gate's own request. No caller can send it: a name with an underscore does not pass the gate.
-const MARK: &str = "dimmer_fault";
-
-/// Whether a request is the gate's own, and so what is wrong with the caller's.
-pub(crate) fn fault_asked_for(state: &ConnectionState, headers: &HeaderMap) -> Option<Fault> {
-    state.fault().filter(|_| headers.contains_key(MARK))
-}
+pub(super) const MARK: &str = "dimmer_fault";
 
 impl<S> Gate<S> {
     pub(super) fn new(stream: S, state: Rc<ConnectionState>, framing: Option<Framing>) -> Self {

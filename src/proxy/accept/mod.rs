@@ -10,5 +10,4 @@ mod listen;
 
 pub(crate) use connection::ConnectionState;
 pub use framing::{Fault, Framing, Look};
-pub(crate) use gate::fault_asked_for;
 pub use listen::serve;
