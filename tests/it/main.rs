@@ -17,7 +17,11 @@ mod docs;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod framing;
+#[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod hops;
 #[cfg(test)]
 mod http2;
 #[cfg(test)]

@@ -50,7 +50,7 @@ pub(crate) struct ConnectionState {
 }
 
 impl ConnectionState {
-    fn new(peer: SocketAddr, multiplexed: bool) -> Self {
+    pub(super) fn new(peer: SocketAddr, multiplexed: bool) -> Self {
         let now = Cell::new(clock::now());
         Self {
             peer,

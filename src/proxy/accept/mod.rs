@@ -8,6 +8,9 @@ mod gate;
 mod guarded_io;
 mod listen;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use connection::ConnectionState;
 pub use framing::{Fault, Framing, Look};
 pub use listen::serve;

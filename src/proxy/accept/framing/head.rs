@@ -186,7 +186,7 @@ impl Head {
         if self.host.is_some() || !is_authority(host) {
             return Err(Fault::Host);
         }
-        let space = value.iter().skip(1).take_while(|byte| byte.is_ascii_whitespace()).count();
+        let space = value.iter().skip(1).take_while(|byte| **byte == b' ').count();
         let begin = self.judged + name.len() + 1 + space;
         self.host = Some((begin, begin + host.len()));
         Ok(())
@@ -254,7 +254,15 @@ fn name_fault(name: &[u8], no_colon: bool) -> Fault {
     }
 }
 
-/// A field's value without its colon and the white space around it.
+/// A framing field's value without its colon and the spaces around it. Tabs may stand there too (RFC 9110 section 5.6.3); nobody
+/// puts them there, and not every server takes them off.
 fn trimmed(value: &[u8]) -> &[u8] {
-    value.get(1..).unwrap_or_default().trim_ascii()
+    let mut rest = value.get(1..).unwrap_or_default();
+    while let Some(shorter) = rest.strip_prefix(b" ") {
+        rest = shorter;
+    }
+    while let Some(shorter) = rest.strip_suffix(b" ") {
+        rest = shorter;
+    }
+    rest
 }

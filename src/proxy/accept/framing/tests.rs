@@ -183,15 +183,25 @@ fn there_is_one_host() {
         wrong(at(host), Fault::Host);
     }
     wrong("GET http://y/ HTTP/1.1\r\nhost: x\r\n\r\n", Fault::OtherHost);
-    wrong("GET http://x:81/ HTTP/1.1\r\nhost:   x:80\t\r\n\r\n", Fault::OtherHost);
-    in_order("GET http://X:81/ HTTP/1.1\r\nx: 1\r\nhost:  \tx:81 \r\n\r\n");
+    wrong("GET http://x:81/ HTTP/1.1\r\nhost:   x:80 \r\n\r\n", Fault::OtherHost);
+    in_order("GET http://X:81/ HTTP/1.1\r\nx: 1\r\nhost:   x:81 \r\n\r\n");
 }
 
 #[test]
 fn a_body_has_one_framing() {
-    for length in
-        ["", "+2", "-2", "0x2", "2,2", "2 2", "2.0", "02", "9223372036854775808", "99999999999999999999999"]
-    {
+    for length in [
+        "",
+        "+2",
+        "-2",
+        "0x2",
+        "2,2",
+        "\t2",
+        "2 2",
+        "2.0",
+        "02",
+        "9223372036854775808",
+        "99999999999999999999999",
+    ] {
         wrong(with(&format!("content-length: {length}\r\n")), Fault::Length);
     }
     wrong(with("content-length: 2\r\nContent-Length: 2\r\n"), Fault::Lengths);
