@@ -58,7 +58,7 @@ impl<S> Gate<S> {
             self.fault = look.fault;
             let rest = new.get(look.passed..).unwrap_or_default();
             if let Some(fault) = look.fault {
-                self.refuse(fault, &first_line(rest).to_vec());
+                self.refuse(fault, first_line(rest));
             } else {
                 self.held.extend_from_slice(rest);
             }

@@ -93,7 +93,7 @@ impl Table<'_> {
     }
 
     fn what_is_right(&mut self) {
-        let (length, path) = (BODY.len(), self.path.to_owned());
+        let length = BODY.len();
         for (name, lines) in [
             ("a length", format!("content-length: {length}\r\n")),
             ("a length in capitals", format!("CONTENT-LENGTH: {length}\r\n")),
@@ -129,6 +129,11 @@ impl Table<'_> {
             let case = self.with(&lines, BODY);
             self.add(name, case, Wanted::Passes(body()));
         }
+        self.more_that_is_right();
+    }
+
+    fn more_that_is_right(&mut self) {
+        let (length, path) = (BODY.len(), self.path.to_owned());
         let good = self.good();
         self.add("an empty line first", format!("\r\n{good}"), Wanted::Passes(body()));
         self.add(
@@ -354,7 +359,7 @@ impl Table<'_> {
 
     /// Requests that somebody hides where another server might find them.
     fn smuggling(&mut self) {
-        let (hidden, good, path) = (self.hidden(), self.good(), self.path.to_owned());
+        let (hidden, path) = (self.hidden(), self.path.to_owned());
         let length = hidden.len();
         self.add(
             "in a body with a length",
@@ -415,6 +420,11 @@ impl Table<'_> {
             self.with("content-length: 6\r\nTRANSFER-ENCODING: chunked\r\n", &format!("0\r\n\r\n{hidden}")),
             400,
         );
+        self.behind_good_ones();
+    }
+
+    fn behind_good_ones(&mut self) {
+        let (hidden, good, path) = (self.hidden(), self.good(), self.path.to_owned());
         let tab = "content-length: 6\r\ntransfer-encoding:\tchunked\r\n";
         self.refused("CL.TE by a tab", self.with(tab, &format!("0\r\n\r\n{hidden}")), 501);
         self.refused(

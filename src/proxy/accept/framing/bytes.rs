@@ -8,6 +8,10 @@ const PATH: u8 = 2;
 const QUERY: u8 = 4;
 const HOST: u8 = 8;
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the place is below 256, and a const fn has no other way to write there"
+)]
 const fn rights() -> [u8; 256] {
     let mut table = [0; 256];
     let mut byte = 0;
@@ -82,7 +86,7 @@ pub(super) fn not_shown(bytes: &[u8]) -> Option<u8> {
 pub(super) fn is_path_and_query(bytes: &[u8]) -> bool {
     let (path, query) = match memchr::memchr(b'?', bytes).and_then(|at| bytes.split_at_checked(at)) {
         Some((path, query)) => (path, query.get(1..).unwrap_or_default()),
-        None => (bytes, &bytes[..0]),
+        None => (bytes, &b""[..]),
     };
     all(path, PATH) && all(query, QUERY)
 }

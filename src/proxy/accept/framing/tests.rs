@@ -89,7 +89,7 @@ fn lines_end_with_crlf_and_hold_text() {
     wrong("GET / HTTP/1.1\r\nhost: x\r\n\n", Fault::LineEnd);
     wrong(with("x-a: 1\rx-b: 2\r\n"), Fault::LineEnd);
     wrong(with("x-a: 1\r\r\n"), Fault::LineEnd);
-    wrong(with("x-a: 1\02\r\n"), Fault::Control);
+    wrong(with("x-a: 1\x002\r\n"), Fault::Control);
     wrong(with("x-a: \x7f\r\n"), Fault::Control);
     wrong(with("x-a: \x0b\r\n"), Fault::Control);
     wrong("GET /\t HTTP/1.1\r\n\r\n", Fault::Control);
