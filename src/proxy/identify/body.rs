@@ -1,5 +1,8 @@
 //! Reading a request's body: held under limits where something is decided from it, streamed through where not.
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
