@@ -39,6 +39,8 @@ pub enum Source {
 /// Where on a request's way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
+    /// The bytes of the connection.
+    Accept,
     /// Head, limits, client, route.
     Identify,
     /// Reading the request's body.

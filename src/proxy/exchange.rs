@@ -29,6 +29,8 @@ pub(crate) struct Exchange {
     pub(crate) started: Instant,
     /// Its id.
     pub(crate) id: RequestId,
+    /// How often it has come through a dimmer before. Written by `identify`.
+    pub(crate) hops: u8,
     /// Which call it is. Written by `identify`.
     pub(crate) endpoint: Endpoint,
     /// Whose feature it is. Written by `identify`.
@@ -71,6 +73,7 @@ impl Exchange {
             worker: Rc::clone(worker),
             connection: Rc::clone(connection),
             started: clock::now(),
+            hops: 0,
             endpoint: Endpoint::Other(Dialect::OpenAi),
             route: None,
             stream: false,

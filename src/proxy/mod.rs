@@ -26,6 +26,8 @@ use http::{Request, Response, header};
 use hyper::body::Incoming;
 
 pub use accept::serve;
+#[doc(hidden)]
+pub use accept::{Fault, Framing, Look};
 pub use body::AnswerBody;
 pub use decide::{Answerer, Decision, Evaluated, decision};
 pub use error::{Phase, ProxyError, Source};

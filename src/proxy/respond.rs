@@ -81,7 +81,7 @@ pub(crate) fn error(mut exchange: Exchange, error: &ProxyError) -> Response<Answ
         StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     retry(headers, error.code.retry_helps(), error.retry_after);
-    if matches!(error.phase, Phase::Body) {
+    if matches!(error.phase, Phase::Accept | Phase::Body) {
         // What is left of the body is not read: the connection cannot carry another request.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

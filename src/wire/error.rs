@@ -28,6 +28,12 @@ pub enum ErrorCode {
     BodyTooLarge,
     /// The headers are over their limit.
     HeadersTooLarge,
+    /// The request's target is over its limit.
+    TargetTooLong,
+    /// The request's transfer coding is none that is taken.
+    TransferCoding,
+    /// The request speaks another version of HTTP.
+    HttpVersion,
     /// The head did not come in time.
     HeaderTimeout,
     /// The body did not come in time.
@@ -56,6 +62,8 @@ pub enum ErrorCode {
     UpstreamCredential,
     /// The provider did not answer in time.
     UpstreamTimeout,
+    /// The request has come through dimmer too often.
+    Loop,
     /// WebSocket upgrades are not relayed.
     WebsocketUnsupported,
     /// Who holds the previous response cannot be asked.
@@ -72,7 +80,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of `docs/errors.md`.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 31] = [
         Self::NoRoute,
         Self::WrongBaseUrl,
         Self::ClientUnknown,
@@ -80,6 +88,9 @@ impl ErrorCode {
         Self::BadRequest,
         Self::BodyTooLarge,
         Self::HeadersTooLarge,
+        Self::TargetTooLong,
+        Self::TransferCoding,
+        Self::HttpVersion,
         Self::HeaderTimeout,
         Self::BodyTimeout,
         Self::UnsupportedEncoding,
@@ -94,6 +105,7 @@ impl ErrorCode {
         Self::UpstreamProtocol,
         Self::UpstreamCredential,
         Self::UpstreamTimeout,
+        Self::Loop,
         Self::WebsocketUnsupported,
         Self::PreviousResponseNotFound,
         Self::ConversationNotFound,
@@ -112,6 +124,9 @@ impl ErrorCode {
             Self::BadRequest => "dimmer_bad_request",
             Self::BodyTooLarge => "dimmer_body_too_large",
             Self::HeadersTooLarge => "dimmer_headers_too_large",
+            Self::TargetTooLong => "dimmer_target_too_long",
+            Self::TransferCoding => "dimmer_transfer_coding",
+            Self::HttpVersion => "dimmer_http_version",
             Self::HeaderTimeout => "dimmer_header_timeout",
             Self::BodyTimeout => "dimmer_body_timeout",
             Self::UnsupportedEncoding => "dimmer_unsupported_encoding",
@@ -126,6 +141,7 @@ impl ErrorCode {
             Self::UpstreamProtocol => "dimmer_upstream_protocol",
             Self::UpstreamCredential => "dimmer_upstream_credential",
             Self::UpstreamTimeout => "dimmer_upstream_timeout",
+            Self::Loop => "dimmer_loop",
             Self::WebsocketUnsupported => "dimmer_websocket_unsupported",
             // The APIs' own codes: SDKs and agents begin anew when they see them.
             Self::PreviousResponseNotFound => "previous_response_not_found",
@@ -151,10 +167,12 @@ impl ErrorCode {
             | Self::StoredNotFound => 404,
             Self::HeaderTimeout | Self::BodyTimeout => 408,
             Self::BodyTooLarge => 413,
+            Self::TargetTooLong => 414,
             Self::UnsupportedEncoding => 415,
             Self::WebsocketUnsupported => 426,
             Self::HeadersTooLarge => 431,
             Self::Internal => 500,
+            Self::TransferCoding => 501,
             Self::UpstreamConnect
             | Self::UpstreamTls
             | Self::UpstreamReset
@@ -162,6 +180,8 @@ impl ErrorCode {
             | Self::UpstreamCredential => 502,
             Self::KillSwitch | Self::Overloaded => 503,
             Self::UpstreamTimeout => 504,
+            Self::HttpVersion => 505,
+            Self::Loop => 508,
         }
     }
 
@@ -183,6 +203,10 @@ impl ErrorCode {
             | Self::BadRequest
             | Self::BodyTooLarge
             | Self::HeadersTooLarge
+            | Self::TargetTooLong
+            | Self::TransferCoding
+            | Self::HttpVersion
+            | Self::Loop
             | Self::UnsupportedEncoding
             | Self::CannotTranslate
             | Self::ModelNotAdmitted

@@ -223,3 +223,35 @@ fn a_drain_lets_streams_finish() {
     });
     assert_eq!(dimmer.wait_exit().code(), Some(0));
 }
+
+#[test]
+fn what_http_1_would_be_refused_for_is_refused() {
+    let upstream = answers_well(Api::Chat);
+    let dimmer = start(&upstream);
+    let ask = |name: &'static str, value: &'static str| {
+        let mut request = asked(false);
+        request.headers_mut().append(name, value.parse().unwrap());
+        request
+    };
+    run(async {
+        let caller = connect(dimmer.data).await;
+        for (request, status) in [
+            (ask("x-a", "1"), 200),
+            (ask("host", "gateway"), 200),
+            (ask("x_a", "1"), 400),
+            (ask("host", "other"), 400),
+        ] {
+            let (names, got) =
+                (request.headers().clone(), caller.clone().send_request(request).await.unwrap());
+            assert_eq!(got.status(), status, "{names:?}");
+            if status == 400 {
+                let body: serde_json::Value = serde_json::from_str(&text(got).await).unwrap();
+                assert_eq!(body["error"]["code"], "dimmer_bad_request");
+            }
+        }
+        let tunnel = Request::connect("gateway:443").body(Full::default()).unwrap();
+        let refused = caller.clone().send_request(tunnel).await;
+        assert!(refused.is_err() || refused.is_ok_and(|answer| answer.status().is_client_error()));
+    });
+    assert_eq!(upstream.requests().len(), 2);
+}

@@ -31,11 +31,15 @@ mod faults;
 #[cfg(test)]
 mod frames;
 #[cfg(test)]
+mod framing;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod heartbeat;
 #[cfg(test)]
 mod held;
+#[cfg(test)]
+mod hops;
 #[cfg(test)]
 mod http2;
 #[cfg(test)]

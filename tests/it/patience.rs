@@ -360,3 +360,20 @@ fn callers_that_go_away_leave_nothing_reserved() {
     connection.send_request("POST", "/w/v1/chat/completions", JSON, ask.as_bytes());
     assert_eq!(connection.answer("POST").status, 200);
 }
+
+#[test]
+fn a_long_answer_does_not_make_the_gateway_forget_the_time() {
+    let upstream = thinks(Duration::from_millis(1500));
+    let dimmer = start("idle_timeout = \"400ms\"\nheader_timeout = \"400ms\"", &upstream);
+    // Silent behind its answer, or with half of another head that came while it waited.
+    for (more, status) in [("", None), ("POST /r", Some(408))] {
+        let mut connection = Connection::open(dimmer.data);
+        connection.send_request("POST", CHAT, JSON, Api::Chat.ask(false).as_bytes());
+        connection.send(more.as_bytes());
+        assert_eq!(connection.answer("POST").status, 200);
+        let (after, said) = connection.wait_closed();
+        assert!(after < Duration::from_secs(10), "{more:?}: {after:?}");
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert_eq!(said.get(9..12).and_then(|status| status.parse::<u16>().ok()), status, "{said}");
+    }
+}

@@ -1,6 +1,7 @@
 //! `[providers]` and `[models]`: who serves, and what.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,11 +27,13 @@ pub(super) fn providers(root: &Table<'_>) -> Vec<Arc<Provider>> {
             _ => continue,
         };
         let simulated = kind == ProviderKind::Mock;
+        let base_url = base_url(&table, kind);
+        warn_of_loop(root, &table, base_url.as_ref());
         warn_of_idle_keys(&table, kind);
         providers.push(Arc::new(Provider {
             name: ProviderName::from(name.value),
             kind,
-            base_url: base_url(&table, kind),
+            base_url,
             // A simulated provider needs no key, so that a file whose keys are not at hand yet can be tried out.
             api_keys: if simulated { Vec::new() } else { api_keys(&table) },
             api_version: api_version(&table, kind),
@@ -106,6 +109,27 @@ fn api_version(table: &Table<'_>, kind: ProviderKind) -> Option<String> {
         );
     }
     Some(at.value.to_owned())
+}
+
+/// A provider at the file's own data listener. A route may lead to another one of the same gateway, so it is no error; most often
+/// it is a loop, which ends after a few rounds with 508.
+fn warn_of_loop(root: &Table<'_>, table: &Table<'_>, base_url: Option<&BaseUrl>) {
+    let listen: Option<SocketAddr> = root.table("server").text("listen").and_then(|at| at.value.parse().ok());
+    let (Some(listen), Some(url), Some(at)) = (listen, base_url, table.written("base_url")) else { return };
+    let named: Option<IpAddr> = match url.host.as_str() {
+        "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
+        host => host.parse().ok(),
+    };
+    let ours = |host: IpAddr| {
+        host == listen.ip()
+            || (host.is_loopback() && (listen.ip().is_loopback() || listen.ip().is_unspecified()))
+    };
+    if url.port == listen.port() && named.is_some_and(ours) {
+        let message = format!(
+            "base_url is this gateway's own listener ({listen}): its requests would come back; write the provider's address"
+        );
+        table.warn(&at.span, &message);
+    }
 }
 
 fn base_url(table: &Table<'_>, kind: ProviderKind) -> Option<BaseUrl> {

@@ -72,7 +72,7 @@ pub(crate) const KEYS: &[Key] = &[
         "server.limits.body_timeout",
         Kind::Duration,
         default(r#""30s""#),
-        "For a body that is read, until its end; for one that streams through, between two of its pieces.",
+        "For a body that is read, until its end; for one that streams through, between two of its pieces, and with at least 256 bytes per second on average from then on.",
     ),
     key(
         "server.limits.idle_timeout",

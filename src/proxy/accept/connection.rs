@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use http::HeaderMap;
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -21,6 +22,8 @@ use tokio::sync::watch;
 
 use crate::clock;
 use crate::config::Limits;
+use crate::proxy::accept::framing::{Fault, Framing};
+use crate::proxy::accept::gate::MARK;
 use crate::proxy::accept::guarded_io::{GuardedIo, Stream};
 use crate::proxy::accept::tls;
 use crate::proxy::serve_exchange;
@@ -45,10 +48,12 @@ pub(crate) struct ConnectionState {
     taken_at: Cell<Instant>,
     /// When the exchange on an HTTP/1 connection has to be over, also while the caller takes nothing. Written by `relay`.
     cut_at: Cell<Option<Instant>>,
+    /// What is wrong with what the caller sends; nothing that it sends from then on is served. Written by the gate.
+    fault: Cell<Option<Fault>>,
 }
 
 impl ConnectionState {
-    fn new(peer: SocketAddr, multiplexed: bool) -> Self {
+    pub(super) fn new(peer: SocketAddr, multiplexed: bool) -> Self {
         let now = Cell::new(clock::now());
         Self {
             peer,
@@ -58,7 +63,23 @@ impl ConnectionState {
             handed: Cell::new(0),
             taken_at: now,
             cut_at: Cell::new(None),
+            fault: Cell::new(None),
         }
+    }
+
+    /// Nothing that comes from now on is served.
+    pub(super) fn refuse(&self, fault: Fault) {
+        self.fault.set(Some(fault));
+    }
+
+    /// What is wrong with the caller's request, where this one stands in for it.
+    pub(crate) fn fault_behind(&self, headers: &HeaderMap) -> Option<Fault> {
+        self.fault().filter(|_| headers.contains_key(MARK))
+    }
+
+    /// What is wrong with what the caller sends.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.fault.get()
     }
 
     /// A request's head has come.
@@ -189,7 +210,8 @@ async fn speak<S: Stream + 'static>(
     let patience =
         Patience { head: limits.header_timeout, idle: limits.idle_timeout, write_stall: limits.write_stall };
     let state = Rc::new(ConnectionState::new(peer, version == Protocol::Http2));
-    let io = GuardedIo::new(stream, Rc::clone(&state), patience, version == Protocol::Http1);
+    let framing = (version == Protocol::Http1).then(|| Framing::new(most_head(limits)));
+    let io = GuardedIo::new(stream, Rc::clone(&state), patience, framing);
     let ended = match version {
         Protocol::Http1 => http_1(worker, io, state, limits).await,
         Protocol::Http2 => http_2(worker, io, state, limits).await,
@@ -247,8 +269,12 @@ async fn protocol(stream: &TcpStream) -> Option<Protocol> {
     }
 }
 
-/// Room above `limits.headers` in which a head still gets a clear answer instead of hyper's bare 431.
+/// Room above `limits.headers` for the request line, white space and line ends, which `limits.headers` does not count.
 const HEAD_SLACK: usize = 64 * 1024;
+
+fn most_head(limits: &Limits) -> usize {
+    usize::try_from(limits.headers).unwrap_or(usize::MAX).saturating_add(HEAD_SLACK)
+}
 /// Fields of one head, nginx's and Envoy's default.
 const MAX_FIELDS: usize = 100;
 
@@ -260,7 +286,7 @@ async fn http_1<S: Stream + 'static>(
 ) -> hyper::Result<()> {
     let draining = worker.gateway.draining.clone();
     let service = service_fn(move |request| exchange(Rc::clone(&worker), Rc::clone(&state), request));
-    let head = usize::try_from(limits.headers).unwrap_or(usize::MAX).saturating_add(HEAD_SLACK);
+    let head = most_head(limits);
     let connection = http1::Builder::new()
         .auto_date_header(false)
         .max_headers(MAX_FIELDS)

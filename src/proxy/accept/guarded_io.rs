@@ -7,7 +7,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -19,6 +19,8 @@ use tokio_rustls::server::TlsStream;
 
 use crate::clock;
 use crate::proxy::accept::connection::{ConnectionState, Patience};
+use crate::proxy::accept::framing::Framing;
+use crate::proxy::accept::gate::Gate;
 use crate::wire::{Dialect, ErrorCode, ErrorParts, error_body};
 
 /// What a caller's bytes come over.
@@ -42,7 +44,7 @@ impl Stream for TlsStream<TcpStream> {
 /// A caller's socket.
 #[derive(Debug)]
 pub(super) struct GuardedIo<S> {
-    inner: TokioIo<S>,
+    inner: TokioIo<Gate<S>>,
     state: Rc<ConnectionState>,
     patience: Patience,
     http_1: bool,
@@ -51,7 +53,14 @@ pub(super) struct GuardedIo<S> {
     head_since: Option<Instant>,
     /// Since when the caller takes nothing.
     stalled_since: Option<Instant>,
+    /// After a refusal: how long what the caller still sends is read, and how much of it.
+    lingers: Option<(Instant, usize)>,
 }
+
+/// A caller on the other side of the world has read its answer by then.
+const LINGER: Duration = Duration::from_secs(1);
+/// More than this is no rest of a request that was under way.
+const LINGER_BYTES: usize = 1024 * 1024;
 
 /// What the relay has to say at the end of an exchange's time goes first.
 const LAST_WORDS: Duration = Duration::from_millis(200);
@@ -75,16 +84,22 @@ fn head_too_slow() -> Vec<u8> {
 }
 
 impl<S: Stream> GuardedIo<S> {
-    pub(super) fn new(stream: S, state: Rc<ConnectionState>, patience: Patience, http_1: bool) -> Self {
+    pub(super) fn new(
+        stream: S,
+        state: Rc<ConnectionState>,
+        patience: Patience,
+        framing: Option<Framing>,
+    ) -> Self {
         let first = clock::now() + patience.head.min(patience.idle);
         Self {
-            inner: TokioIo::new(stream),
+            http_1: framing.is_some(),
+            inner: TokioIo::new(Gate::new(stream, Rc::clone(&state), framing)),
             state,
             patience,
-            http_1,
             timer: Box::pin(tokio::time::sleep_until(first.into())),
             head_since: None,
             stalled_since: None,
+            lingers: None,
         }
     }
 
@@ -138,7 +153,7 @@ impl<S: Stream> GuardedIo<S> {
     /// Whether the caller has gone, also where hyper does not read because bytes lie unread: half an upload that nobody takes,
     /// or a byte too many behind a request. Asked whenever the connection's task runs.
     fn has_gone(&self, cx: &mut Context<'_>) -> bool {
-        let stream = self.inner.inner().tcp();
+        let stream = self.inner.inner().stream().tcp();
         if stream.poll_read_ready(cx).is_pending() {
             return false;
         }
@@ -152,6 +167,17 @@ impl<S: Stream> GuardedIo<S> {
             let _ = Pin::new(&mut self.inner).poll_write(cx, &head_too_slow());
         }
         io::ErrorKind::TimedOut.into()
+    }
+
+    /// The answer is out and the connection half closed: what the caller had sent by then is read, for a while.
+    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (until, mut most) = self.lingers.unwrap_or_else(|| (clock::now() + LINGER, LINGER_BYTES));
+        if self.inner.inner_mut().poll_forget(cx, &mut most).is_ready() {
+            return Poll::Ready(());
+        }
+        self.lingers = Some((until, most));
+        self.timer.as_mut().reset(until.into());
+        self.timer.as_mut().poll(cx)
     }
 
     /// Bytes went out: a caller that takes an answer slowly takes it. Less than this is housekeeping of HTTP/2.
@@ -183,9 +209,12 @@ impl<S: Stream> Read for GuardedIo<S> {
         cx: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        match Pin::new(&mut self.inner).poll_read(cx, buffer) {
+        let result = Pin::new(&mut self.inner).poll_read(cx, buffer);
+        if result.is_ready() || self.inner.inner().in_head() {
+            self.saw_bytes();
+        }
+        match result {
             Poll::Ready(result) => {
-                self.saw_bytes();
                 // A head that trickles in is ready often enough never to be pending here.
                 if self.state.idle_since().is_some() && self.over(cx) {
                     return Poll::Ready(Err(self.too_slow(cx)));
@@ -228,6 +257,10 @@ impl<S: Stream> Write for GuardedIo<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let result = Pin::new(&mut self.inner).poll_shutdown(cx);
         // TLS has a last word, for which there may be no room.
-        self.wrote(cx, result)
+        ready!(self.wrote(cx, result))?;
+        if self.state.fault().is_none() {
+            return Poll::Ready(Ok(()));
+        }
+        self.linger(cx).map(Ok)
     }
 }

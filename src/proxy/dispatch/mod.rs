@@ -213,7 +213,7 @@ impl Failure {
         let name = exchange.provider.as_ref().map_or("", |plan| plan.provider.name.as_str());
         let limits = &exchange.snapshot.config.server.limits;
         if let Some(trouble) = upload.and_then(|upload| upload.trouble.get()) {
-            return trouble.error(limits);
+            return trouble.error(limits, &exchange.connection);
         }
         match self {
             Self::TimedOut => ProxyError::upstream(

@@ -1,5 +1,8 @@
 //! Reading a request's body: held under limits where something is decided from it, streamed through where not.
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -17,6 +20,7 @@ use tokio::time::Sleep;
 
 use crate::clock;
 use crate::config::Limits;
+use crate::proxy::accept::ConnectionState;
 use crate::proxy::body::BodyBroken;
 use crate::proxy::error::{Phase, ProxyError};
 use crate::proxy::exchange::Exchange;
@@ -63,7 +67,9 @@ where
     let mut reservation = Reservation { budget: Arc::clone(&exchange.gateway().held_bytes), bytes: 0 };
     let read = tokio::time::timeout(limits.body_timeout, collect(body, &limits, &mut reservation)).await;
     exchange.waited += clock::now().saturating_duration_since(began);
-    let bytes = read.map_err(|_| too_slow(limits.body_timeout))??;
+    let bytes = read
+        .map_err(|_| too_slow(limits.body_timeout))?
+        .map_err(|error| fault(&exchange.connection).unwrap_or(error))?;
     let held = decoded(bytes, headers, &limits)?;
     let growth = (held.bytes.len() as u64).saturating_sub(reservation.bytes);
     if !reservation.grow(growth, limits.memory) {
@@ -178,6 +184,12 @@ fn broken() -> ProxyError {
     ProxyError::caller(ErrorCode::BadRequest, Phase::Body, "the request's body broke off before its end")
 }
 
+/// Why the body's framing ends it, where it does.
+fn fault(connection: &ConnectionState) -> Option<ProxyError> {
+    let fault = connection.fault().filter(|fault| fault.in_body())?;
+    Some(ProxyError::caller(fault.code(), Phase::Body, fault.message()))
+}
+
 fn out_of_memory(limits: &Limits) -> ProxyError {
     ProxyError::internal(
         ErrorCode::Overloaded,
@@ -204,22 +216,29 @@ pub(crate) enum Trouble {
     TooLarge,
     /// Silent for longer than `body_timeout`.
     TooSlow,
+    /// Less than the least rate, for longer than `body_timeout`.
+    TooThin,
     /// The caller broke it off.
     Broken,
 }
 
 impl Trouble {
     /// As the caller is told.
-    pub(crate) fn error(self, limits: &Limits) -> ProxyError {
+    pub(crate) fn error(self, limits: &Limits, connection: &ConnectionState) -> ProxyError {
         match self {
             Self::TooLarge => too_large(limits.passthrough_body, "server.limits.passthrough_body"),
             Self::TooSlow => too_slow(limits.body_timeout),
-            Self::Broken => broken(),
+            Self::TooThin => ProxyError::caller(
+                ErrorCode::BodyTimeout,
+                Phase::Body,
+                format!("the request's body came with less than {LEAST_RATE} bytes per second"),
+            ),
+            Self::Broken => fault(connection).unwrap_or_else(broken),
         }
     }
 }
 
-/// A body that streams through, under `passthrough_body` and a limit on its silence.
+/// A body that streams through, under `passthrough_body`, a limit on its silence and one on its thinness.
 #[derive(Debug)]
 pub(crate) struct Streamed<B> {
     body: B,
@@ -227,8 +246,17 @@ pub(crate) struct Streamed<B> {
     left: u64,
     patience: Duration,
     timer: Pin<Box<Sleep>>,
-    waiting: bool,
+    /// Since when the caller is waited for.
+    waiting: Option<Instant>,
+    /// How long the caller was waited for until then, and what it sent.
+    waited: Duration,
+    came: u64,
 }
+
+/// Bytes per second that a body brings at the least, on average over the time in which its caller was waited for. Apache asks
+/// for 500 (mod_reqtimeout); half of that comes over the worst of radio links, and a byte a second, with which a connection to a
+/// provider could be held for years, does not.
+const LEAST_RATE: u64 = 256;
 
 impl<B: Body> Streamed<B> {
     /// Refuses what announces itself as too large.
@@ -242,7 +270,16 @@ impl<B: Body> Streamed<B> {
         if body.is_end_stream() {
             upload.done.set(Some(clock::now()));
         }
-        Ok(Self { body, upload, left: limits.passthrough_body, patience, timer, waiting: false })
+        Ok(Self {
+            body,
+            upload,
+            left: limits.passthrough_body,
+            patience,
+            timer,
+            waiting: None,
+            waited: Duration::ZERO,
+            came: 0,
+        })
     }
 
     /// Nobody takes it: read to its end, so that the caller reads the answer.
@@ -256,6 +293,26 @@ impl<B: Body> Streamed<B> {
     /// What becomes of it.
     pub(crate) fn upload(&self) -> Rc<Upload> {
         Rc::clone(&self.upload)
+    }
+
+    /// When the caller has been waited for too long, and what that is called. A body that comes thinly has the patience's time
+    /// in all, and more only for what it brought.
+    fn deadline(&self, since: Instant) -> (Instant, Trouble) {
+        let earned = Duration::from_millis(self.came.saturating_mul(1000) / LEAST_RATE);
+        let left = self.patience.max(earned).saturating_sub(self.waited);
+        if left < self.patience {
+            (since + left, Trouble::TooThin)
+        } else {
+            (since + self.patience, Trouble::TooSlow)
+        }
+    }
+
+    /// The caller is no longer waited for.
+    fn came(&mut self, size: u64) {
+        self.came = self.came.saturating_add(size);
+        if let Some(since) = self.waiting.take() {
+            self.waited += clock::now().saturating_duration_since(since);
+        }
     }
 
     fn over(&self, trouble: Trouble) -> Poll<Option<Result<Frame<Bytes>, BodyBroken>>> {
@@ -276,8 +333,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Streamed<B> {
         this.upload.moved.set(Some(clock::now()));
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                this.waiting = false;
                 let size = frame.data_ref().map_or(0, Bytes::len) as u64;
+                this.came(size);
                 match this.left.checked_sub(size) {
                     Some(left) => {
                         this.left = left;
@@ -295,13 +352,14 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Streamed<B> {
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                if !this.waiting {
-                    this.waiting = true;
-                    let deadline = clock::now() + this.patience;
+                let begins = this.waiting.is_none();
+                let since = *this.waiting.get_or_insert_with(clock::now);
+                let (deadline, trouble) = this.deadline(since);
+                if begins {
                     this.timer.as_mut().reset(deadline.into());
                 }
                 match this.timer.as_mut().poll(cx) {
-                    Poll::Ready(()) => this.over(Trouble::TooSlow),
+                    Poll::Ready(()) => this.over(trouble),
                     Poll::Pending => Poll::Pending,
                 }
             }

@@ -18,8 +18,9 @@ pub(crate) use path::Place;
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderName, Method, Version, header};
+use http::{HeaderName, HeaderValue, Method, Version, header};
 
+use crate::proxy::accept::Fault;
 use crate::proxy::error::{Phase, ProxyError};
 use crate::proxy::exchange::Exchange;
 use crate::snapshot::RoutePlan;
@@ -43,6 +44,9 @@ pub(crate) struct Identified {
 /// Reads the head: limits, client, route, endpoint. Writes `endpoint` and `route` into the exchange.
 pub(crate) fn head(exchange: &mut Exchange, parts: &Parts) -> Result<Identified, ProxyError> {
     exchange.endpoint = path::guess(parts);
+    if let Some(fault) = exchange.connection.fault_behind(&parts.headers) {
+        return Err(ProxyError::caller(fault.code(), Phase::Accept, fault.message()));
+    }
     check_head(exchange, parts)?;
     let snapshot = Arc::clone(&exchange.snapshot);
     let caller = client::identify(&snapshot, exchange.gateway().on_loopback, parts, exchange)?;
@@ -105,8 +109,10 @@ fn take(exchange: &mut Exchange, caller: &Caller, route: Arc<RoutePlan>) -> Resu
     Ok(())
 }
 
-fn check_head(exchange: &Exchange, parts: &Parts) -> Result<(), ProxyError> {
+fn check_head(exchange: &mut Exchange, parts: &Parts) -> Result<(), ProxyError> {
     check_host(parts)?;
+    check_fields(parts)?;
+    exchange.hops = hops(parts)?;
     let limits = &exchange.snapshot.config.server.limits;
     let bytes: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if bytes as u64 > limits.headers {
@@ -147,18 +153,60 @@ fn check_head(exchange: &Exchange, parts: &Parts) -> Result<(), ProxyError> {
     Ok(())
 }
 
-/// RFC 9112 section 3.2: exactly one. It never chooses a target here, but what stands in front may have read another one.
+/// RFC 9113 section 8.3.1: `:authority`, or Host in its place, or both and the same. It never chooses a target here, but what
+/// stands in front may have read the other one. In HTTP/1 the framing was looked at before.
 fn check_host(parts: &Parts) -> Result<(), ProxyError> {
-    let hosts = parts.headers.get_all(header::HOST).iter().count();
-    if hosts == 1 || (hosts == 0 && parts.version != Version::HTTP_11) {
+    if parts.version != Version::HTTP_2 {
         return Ok(());
     }
+    let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let mut hosts = parts.headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
+    let message = match (authority, hosts.next(), hosts.next()) {
+        (None, None, _) => "the request names no host, neither as :authority nor as Host",
+        (_, _, Some(_)) => "the request has more than one Host field",
+        (Some(authority), Some(host), None) if !authority.eq_ignore_ascii_case(host) => {
+            "the request names one host as :authority and another as Host"
+        }
+        _ => return Ok(()),
+    };
+    Err(ProxyError::caller(ErrorCode::BadRequest, Phase::Identify, message))
+}
+
+/// What the framing of HTTP/1 would have refused, and HTTP/2 lets through to become HTTP/1 upstream.
+fn check_fields(parts: &Parts) -> Result<(), ProxyError> {
+    if parts.version != Version::HTTP_2 {
+        return Ok(());
+    }
+    let underscore = parts.headers.keys().any(|name| name.as_str().contains('_'));
+    let lengths = parts.headers.get_all(header::CONTENT_LENGTH).iter().count();
+    let fault = match lengths {
+        _ if underscore => Fault::Underscore,
+        0 | 1 => return Ok(()),
+        _ => Fault::Lengths,
+    };
+    Err(ProxyError::caller(fault.code(), Phase::Identify, fault.message()))
+}
+
+/// How often the request has come through a dimmer. A provider that is dimmer itself would send it round and round.
+fn hops(parts: &Parts) -> Result<u8, ProxyError> {
+    let Some(hops) = parts.headers.get(HOPS) else { return Ok(0) };
+    let hops = hops.to_str().ok().and_then(|hops| hops.parse().ok()).unwrap_or(HOPS_MAX);
+    if hops < HOPS_MAX {
+        return Ok(hops);
+    }
     Err(ProxyError::caller(
-        ErrorCode::BadRequest,
+        ErrorCode::Loop,
         Phase::Identify,
-        format!("the request has {hosts} Host fields; HTTP/1.1 wants exactly one"),
+        format!(
+            "the request has come through dimmer {HOPS_MAX} times already: a provider's base_url leads back to dimmer"
+        ),
     ))
 }
+
+/// `x-dimmer-hops`: put on what goes upstream.
+pub(crate) const HOPS: HeaderName = HeaderName::from_static("x-dimmer-hops");
+/// A gateway of a team behind the company's behind the region's, and one to spare.
+const HOPS_MAX: u8 = 4;
 
 fn asks_for_websocket(parts: &Parts) -> bool {
     parts

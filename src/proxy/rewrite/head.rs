@@ -9,7 +9,7 @@ use crate::proxy::decide::{Answerer, Decision};
 use crate::proxy::error::{Phase, ProxyError};
 use crate::proxy::exchange::Exchange;
 use crate::proxy::fields;
-use crate::proxy::identify::{CallerKey, Identified};
+use crate::proxy::identify::{CallerKey, HOPS, Identified};
 use crate::snapshot::{KeyWish, ModelPlan, ProviderPlan};
 use crate::wire::{Endpoint, ErrorCode, decodable};
 
@@ -161,12 +161,21 @@ pub(super) fn headers(
         headers.insert(key.header.clone(), key.value.clone());
     }
     headers.insert(header::HOST, provider.host.clone());
+    headers.insert(HOPS, next_hop(exchange.hops));
     if read {
         narrow_accept_encoding(&mut headers);
         // The body is there whole: a provider need not be asked whether it wants it.
         headers.remove(header::EXPECT);
     }
     headers
+}
+
+/// One dimmer more than the request has come through.
+fn next_hop(hops: u8) -> HeaderValue {
+    match hops {
+        0 => HeaderValue::from_static("1"),
+        _ => HeaderValue::from(u16::from(hops) + 1),
+    }
 }
 
 /// The answer must be one that the tap can read: what dimmer cannot decode is taken off the list.

@@ -97,7 +97,7 @@ await run({
     assert.ok(response.headers.get('x-dimmer-request-id'));
     const { last } = await seen();
     assert.ok(!JSON.stringify(last).includes(KEY), "the caller's key must not reach the provider");
-    assert.deepEqual(Object.keys(last.headers).filter((name) => name.startsWith('x-dimmer-')), []);
+    assert.deepEqual(Object.keys(last.headers).filter((name) => name.startsWith('x-dimmer-')), ['x-dimmer-hops']);
     assert.equal(last.path, '/v1/messages');
     assert.ok(last.headers['anthropic-version'], 'the version belongs to the request');
   },
