@@ -5,11 +5,14 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
+FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/targets/*.rs)))
+FUZZ_SECONDS ?= 60
 TOOLS := $(CURDIR)/target/tools
 CLIENTS := $(CURDIR)/target/clients
 DENY := $(TOOLS)/bin/cargo-deny --locked --config .deny.toml
 
-.PHONY: help run check fmt lint tidy deny test prepare test-long bench
+.PHONY: help run check fmt lint tidy deny test prepare test-long fuzz bench
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -48,9 +51,22 @@ test: prepare ## every test, with the real SDKs and Prometheus; sets itself up
 prepare: ## what make test needs: SDKs, Node, Prometheus (target/clients)
 	tests/clients/prepare $(CLIENTS)
 
-test-long: prepare ## make test with ten times as many property cases, in a release build
+test-long: prepare fuzz ## make test with ten times as many property cases, in a release build, and a minute of fuzzing each
 	DIMMER_TEST_CLIENTS=$(CLIENTS) PROPTEST_CASES=$${PROPTEST_CASES:-2560} $(CARGO) test --locked --release
 	@echo "make test-long: all tests passed"
+
+# On stable Rust: coverage guides it, no sanitizer watches, which safe code can do without.
+fuzz: $(TOOLS)/.cargo-fuzz-$(CARGO_FUZZ_VERSION) ## a minute for each target of fuzz/ (FUZZ_SECONDS=60)
+	@for target in $(FUZZ_TARGETS); do \
+	    mkdir -p fuzz/target/found/$$target; \
+	    $(TOOLS)/bin/cargo-fuzz fuzz run --sanitizer none $$target fuzz/target/found/$$target fuzz/corpus/$$target -- \
+	        -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=65536 -print_final_stats=1 -verbosity=0; \
+	done
+	@echo "make fuzz: no promise was broken"
+
+$(TOOLS)/.cargo-fuzz-$(CARGO_FUZZ_VERSION):
+	$(CARGO) install --locked --root $(TOOLS) --target-dir $(TOOLS)/build --version $(CARGO_FUZZ_VERSION) cargo-fuzz
+	touch $@
 
 bench: ## what dimmer costs beside a bare hyper proxy (3 minutes; ARGS=--quick: 1)
 	$(CARGO) bench --locked --bench proxy -- $(ARGS)

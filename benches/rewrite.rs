@@ -11,23 +11,13 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dimmer::wire::{Edits, Endpoint, PromptMode, RequestView};
 
+#[path = "fixture/bodies.rs"]
+mod bodies;
+
+use self::bodies::chat;
+
 /// Names that a configuration's `fit` could add.
 const TOUCHED: [&str; 3] = ["temperature", "top_p", "top_k"];
-
-/// A chat of about `len` bytes.
-fn chat(len: usize) -> Bytes {
-    let turn = concat!(
-        r#"{"role":"user","content":"Why does this not compile?\n```rust\nfn main() {\n    println!(\"grüße, 世界\");\n}\n```\n"#,
-        r#"I expected that the borrow ends with the statement, as the reference says, and tried to give the value a name."},"#,
-        r#"{"role":"assistant","content":"The temporary lives until the end of the enclosing statement. Bind it with `let` first:\n\n"#,
-        r#"```rust\nlet greeting = format!(\"{}\", name);\n```\nThen the reference stays valid — and the compiler is content."},"#,
-    );
-    let turns = turn.repeat(len.saturating_sub(300) / turn.len() + 1);
-    let body = format!(
-        r#"{{"messages":[{{"role":"system","content":"You are a helpful coding assistant."}},{turns}{{"role":"user","content":"And now?"}}],"model":"gpt-4o","max_tokens":1024,"temperature":0.2,"stream":true}}"#
-    );
-    Bytes::from(body)
-}
 
 fn rewrite(c: &mut Criterion) {
     let touched = TOUCHED.map(str::to_owned);

@@ -1,5 +1,6 @@
 //! The only reader of time. Everything that decides over time takes `now` as an argument from here.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A point on the monotonic clock: for waiting and measuring.
@@ -15,4 +16,10 @@ pub fn unix_seconds() -> u64 {
 /// Time since 1970, with its fraction.
 pub fn unix_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Time since the process first asked for it: what atomics can hold of the monotonic clock.
+pub fn uptime() -> Duration {
+    static BORN: OnceLock<Instant> = OnceLock::new();
+    now().saturating_duration_since(*BORN.get_or_init(now))
 }

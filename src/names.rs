@@ -104,3 +104,28 @@ name!(
     /// The name of `[context.attributes]`' entry.
     AttributeName
 );
+
+/// A name with `*` for any run of characters, cut at its stars.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern(Vec<Box<str>>);
+
+impl Pattern {
+    /// Of a text with stars.
+    pub fn new(text: &str) -> Self {
+        Self(text.split('*').map(Into::into).collect())
+    }
+
+    /// Whether `name` is one of those meant.
+    pub fn matches(&self, name: &str) -> bool {
+        let Some((first, rest)) = self.0.split_first() else { return false };
+        let Some(mut tail) = name.strip_prefix(&**first) else { return false };
+        let Some((last, middle)) = rest.split_last() else { return tail.is_empty() };
+        for part in middle {
+            match tail.split_once(&**part) {
+                Some((_, after)) => tail = after,
+                None => return false,
+            }
+        }
+        tail.ends_with(&**last)
+    }
+}

@@ -9,7 +9,9 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::config::{Admitted, Config, Environment, Errors, ProviderKind, Route, Slot, Target, load};
+use crate::config::{
+    Admitted, Config, Environment, Errors, ProviderKind, Route, RouteParam, Slot, Target, load,
+};
 use crate::flags::{Flag, Lifetime, RuleShare, Serve, Variant, coverage};
 use crate::wire::PromptMode;
 
@@ -79,6 +81,23 @@ fn write_route(out: &mut dyn Write, config: &Config, route: &Route) -> io::Resul
     }
     writeln!(out, "  model          {}", model_words(&route.model))?;
     writeln!(out, "  system prompt  {}", prompt_words(route))?;
+    for param in &route.params {
+        writeln!(out, "  {:<14} {}", param.param.name, param_words(param))?;
+    }
+    match &route.denied_tools {
+        Slot::AsSent => {}
+        Slot::Fixed(names) => writeln!(out, "  tools          without {}", names.join(", "))?,
+        Slot::Flag { flag, .. } => {
+            writeln!(out, "  tools          without flag {}: {}", flag.key, variants_words(flag))?;
+        }
+    }
+    match &route.embeddings {
+        Slot::AsSent => {}
+        Slot::Fixed(model) => writeln!(out, "  embeddings     {}", model.name)?,
+        Slot::Flag { flag, .. } => {
+            writeln!(out, "  embeddings     flag {}: {}", flag.key, variants_words(flag))?;
+        }
+    }
     if let Admitted::Declared | Admitted::Only(_) = &route.models {
         writeln!(out, "  callers' own   {}", admitted_words(&route.models))?;
     }
@@ -111,7 +130,7 @@ fn listed(words: &[String], none: &str) -> String {
 fn provider_words(name: &str, kind: ProviderKind) -> String {
     match kind {
         ProviderKind::Mock => format!("{name} (simulated)"),
-        ProviderKind::OpenAi | ProviderKind::Anthropic => name.to_owned(),
+        ProviderKind::OpenAi | ProviderKind::Anthropic | ProviderKind::AzureOpenAi => name.to_owned(),
     }
 }
 
@@ -136,6 +155,17 @@ fn prompt_words(route: &Route) -> String {
         Slot::Fixed(prompt) => format!("{}, {mode}", prompt.name),
         Slot::Flag { flag, .. } => format!("flag {}: {}, {mode}", flag.key, variants_words(flag)),
     }
+}
+
+/// `flag temperature: as_sent | 0.2, at most 1`
+fn param_words(param: &RouteParam) -> String {
+    let parts = [("", &param.set), ("where absent ", &param.default), ("at most ", &param.max)];
+    let said = parts.into_iter().filter_map(|(before, slot)| match slot {
+        Slot::AsSent => None,
+        Slot::Fixed(value) => Some(format!("{before}{}", value.json())),
+        Slot::Flag { flag, .. } => Some(format!("{before}flag {}: {}", flag.key, variants_words(flag))),
+    });
+    listed(&said.collect::<Vec<_>>(), "as the app sends it")
 }
 
 fn variants_words(flag: &Flag) -> String {
@@ -251,6 +281,17 @@ fn route_json(route: &Route) -> Value {
         Slot::Fixed(prompt) => json!(prompt.name.as_str()),
         Slot::Flag { flag, .. } => json!({ "flag": flag.key.as_str() }),
     };
+    let denied_tools = match &route.denied_tools {
+        Slot::AsSent => json!([]),
+        Slot::Fixed(names) => json!(**names),
+        Slot::Flag { flag, .. } => json!({ "flag": flag.key.as_str() }),
+    };
+    let embeddings = match &route.embeddings {
+        Slot::AsSent => Value::Null,
+        Slot::Fixed(model) => json!(model.name.as_str()),
+        Slot::Flag { flag, .. } => json!({ "flag": flag.key.as_str() }),
+    };
+    let params = route.params.iter().map(|param| (param.param.name.to_owned(), param_json(param)));
     json!({
         "route": route.name.as_str(),
         "path": route.path,
@@ -258,9 +299,23 @@ fn route_json(route: &Route) -> Value {
         "enabled": enabled,
         "model": model,
         "system_prompt": system_prompt,
+        "params": params.collect::<serde_json::Map<_, _>>(),
+        "denied_tools": denied_tools,
+        "embeddings": embeddings,
         "providers": route.providers.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(),
         "fallback": route.fallback.iter().map(|reply| reply.name.as_str()).collect::<Vec<_>>(),
     })
+}
+
+/// As the file would say it with all its keys.
+fn param_json(param: &RouteParam) -> Value {
+    let parts = [("set", &param.set), ("default", &param.default), ("max", &param.max)];
+    let said = parts.into_iter().filter_map(|(key, slot)| match slot {
+        Slot::AsSent => None,
+        Slot::Fixed(value) => Some((key.to_owned(), value.json().clone())),
+        Slot::Flag { flag, .. } => Some((key.to_owned(), json!({ "flag": flag.key.as_str() }))),
+    });
+    Value::Object(said.collect())
 }
 
 fn flag_json(flag: &Flag) -> Value {

@@ -12,9 +12,9 @@ use crate::config::{AttributeKind, AttributeSpec, Client, load};
 use crate::flags::{AttributeValue, BUCKETS, Context, Evaluation, Flag, Reason, Rule, Serve, Value};
 use crate::observe::Metrics;
 use crate::proxy::{Answerer, Decision, ProxyError, decision};
-use crate::snapshot::{RoutePlan, Snapshot, TargetPlan};
+use crate::snapshot::{KeyRests, RoutePlan, Snapshot, TargetPlan};
 use crate::units::Percent;
-use crate::wire::{Dialect, Endpoint, ErrorCode};
+use crate::wire::{Dialect, Endpoint, ErrorCode, ParamEdit};
 
 /// `dimmer explain`'s own.
 #[derive(Debug, clap::Args)]
@@ -59,6 +59,12 @@ struct Explanation {
     route: String,
     model: Option<String>,
     reply: Option<String>,
+    /// Parameter → what becomes of it.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    params: serde_json::Map<String, serde_json::Value>,
+    /// Tools that are taken out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    denied_tools: Vec<String>,
     flags: Vec<FlagExplanation>,
     fallback: Option<&'static str>,
     /// The error that the app gets.
@@ -104,7 +110,8 @@ fn explain(arguments: &Arguments) -> Result<Explanation, String> {
     let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
     // Nothing is sent: any address stands for the simulated providers.
     let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-    let snapshot = Snapshot::build(config, 1, &metrics, Some(nowhere)).map_err(|error| error.to_string())?;
+    let snapshot = Snapshot::build(config, 1, &metrics, Some(nowhere), &KeyRests::default())
+        .map_err(|error| error.to_string())?;
     let route = snapshot.by_name.get(arguments.route.as_str()).ok_or_else(|| {
         let mut names: Vec<&str> = snapshot.by_name.keys().map(|name| &**name).collect();
         names.sort_unstable();
@@ -140,7 +147,7 @@ fn explain(arguments: &Arguments) -> Result<Explanation, String> {
         custom: &custom,
     };
     let decided = decision(&snapshot, route, endpoint, &context).map_err(|error| error.to_string())?;
-    let mut explanation = told(route, &decided, &context);
+    let mut explanation = told(route, &decided, &context, endpoint);
     if !believed {
         let line = "what the client says of its users is not believed: it is not `trusted`, and nothing else vouches for it";
         explanation.why.insert(0, line.to_owned());
@@ -224,7 +231,7 @@ fn value<'a>(attribute: &AttributeSpec, text: &'a str) -> Result<AttributeValue<
     }
 }
 
-fn told(route: &RoutePlan, decision: &Decision, context: &Context<'_>) -> Explanation {
+fn told(route: &RoutePlan, decision: &Decision, context: &Context<'_>, endpoint: Endpoint) -> Explanation {
     let (model, reply) = match &decision.answerer {
         Answerer::Model { plan, .. } => (Some(plan.model.name.to_string()), None),
         Answerer::Reply(reply) => (None, reply.as_ref().map(|plan| plan.reply.name.to_string())),
@@ -251,6 +258,14 @@ fn told(route: &RoutePlan, decision: &Decision, context: &Context<'_>) -> Explan
         };
         why.push(format!("the route `{}` is not enabled: {answers}", route.name));
     }
+    let nowhere = decision.params.iter().filter(|edit| !edit.has_place(endpoint));
+    why.extend(nowhere.map(|edit| {
+        let dialect = endpoint.dialect().as_str();
+        format!(
+            "{}: {dialect}'s API has no such parameter: it is dropped, and x-dimmer-dropped says so",
+            edit.param.name
+        )
+    }));
     // Without a model the question is what the flags say, not what the app may ask for.
     let asks =
         |error: &ProxyError| error.code != ErrorCode::ModelNotAdmitted || context.request_model.is_some();
@@ -260,12 +275,27 @@ fn told(route: &RoutePlan, decision: &Decision, context: &Context<'_>) -> Explan
         route: route.name.to_string(),
         model,
         reply,
+        params: decision.params.iter().map(|edit| (edit.param.name.to_owned(), param_told(edit))).collect(),
+        denied_tools: decision
+            .denied_tools
+            .iter()
+            .flat_map(|names| names.iter())
+            .map(ToString::to_string)
+            .collect(),
         flags,
         fallback: decision.fallback,
         refusal,
         off,
         why,
     }
+}
+
+/// `set`, `default` and `max`, as far as they apply.
+fn param_told(edit: &ParamEdit) -> serde_json::Value {
+    let parts = [("set", &edit.set), ("default", &edit.default), ("max", &edit.max)];
+    let told =
+        parts.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.as_ref()?.json().clone())));
+    serde_json::Value::Object(told.collect())
 }
 
 fn flag_told(flag: &Flag, evaluation: &Evaluation) -> FlagExplanation {
@@ -347,6 +377,17 @@ fn print(explanation: &Explanation, out: &mut impl Write) -> std::io::Result<()>
     };
     writeln!(out, "route   {}", explanation.route)?;
     writeln!(out, "answer  {answers}")?;
+    for (name, parts) in &explanation.params {
+        let part = |key: &str, sign: &str, after: &str| {
+            parts.get(key).map(|value| format!("{sign} {value}{after}")).unwrap_or_default()
+        };
+        let (set, default, max) =
+            (part("set", " =", ""), part("default", " =", " where absent"), part("max", " at most", ""));
+        writeln!(out, "param   {name}{set}{default}{max}")?;
+    }
+    if !explanation.denied_tools.is_empty() {
+        writeln!(out, "tools   without {}", explanation.denied_tools.join(", "))?;
+    }
     for flag in &explanation.flags {
         let rule = flag.rule.as_ref().map(|rule| format!("  rule {rule}")).unwrap_or_default();
         let bucket = flag.bucket.map(|bucket| format!("  bucket {bucket}")).unwrap_or_default();

@@ -13,7 +13,7 @@ use crate::config::Watched;
 use crate::flags::{AttributeValue, Flag, Order};
 use crate::names::{AttributeName, ClientName, ModelName, PromptName, ProviderName, ReplyName, RouteName};
 use crate::units::{PicoUsd, Secret};
-use crate::wire::{Dialect, Fit, PromptMode};
+use crate::wire::{Dialect, Fit, Param, ParamValue, PromptMode};
 
 /// A whole checked routes.toml.
 #[derive(Debug)]
@@ -218,8 +218,10 @@ pub struct Provider {
     pub kind: ProviderKind,
     /// Where it is; `None` for the simulated one.
     pub base_url: Option<BaseUrl>,
-    /// What is sent as its credential; `None`: nothing is.
-    pub api_key: Option<Secret>,
+    /// What is sent as its credential, one of them for each request; empty: nothing is.
+    pub api_keys: Vec<Secret>,
+    /// `api_version` of an Azure resource; `None`: its v1 API.
+    pub api_version: Option<String>,
     /// Send the caller's own key where no flag chose.
     pub forward_client_key: bool,
     /// `timeouts`
@@ -235,6 +237,8 @@ pub enum ProviderKind {
     OpenAi,
     /// `anthropic`
     Anthropic,
+    /// `azure-openai`: OpenAI's API at other paths, with a header of its own for the key.
+    AzureOpenAi,
     /// `mock`: built in, speaks every dialect.
     Mock,
 }
@@ -243,7 +247,7 @@ impl ProviderKind {
     /// Whether it takes requests in `dialect`.
     pub fn speaks(self, dialect: Dialect) -> bool {
         match self {
-            Self::OpenAi => dialect == Dialect::OpenAi,
+            Self::OpenAi | Self::AzureOpenAi => dialect == Dialect::OpenAi,
             Self::Anthropic => dialect == Dialect::Anthropic,
             Self::Mock => true,
         }
@@ -395,6 +399,19 @@ pub enum Target {
     Reply(Arc<Reply>),
 }
 
+/// One of `params`.
+#[derive(Clone, Debug)]
+pub struct RouteParam {
+    /// Which.
+    pub param: &'static Param,
+    /// A bare value, or `flag`.
+    pub set: Slot<Arc<ParamValue>>,
+    /// `default`
+    pub default: Slot<Arc<ParamValue>>,
+    /// `max`
+    pub max: Slot<Arc<ParamValue>>,
+}
+
 /// `models`: what the caller may ask for itself.
 #[derive(Clone, Debug)]
 pub enum Admitted {
@@ -423,6 +440,12 @@ pub struct Route {
     pub system_prompt: Slot<Arc<Prompt>>,
     /// `system_prompt.mode`
     pub prompt_mode: PromptMode,
+    /// `params`, in the vocabulary's order.
+    pub params: Vec<RouteParam>,
+    /// `tools.deny`
+    pub denied_tools: Slot<Arc<[Box<str>]>>,
+    /// `embeddings.model`
+    pub embeddings: Slot<Arc<Model>>,
     /// `models`
     pub models: Admitted,
     /// `provider`, or the providers that it means when absent; the first that speaks the request's dialect serves names that

@@ -9,6 +9,7 @@ mod load;
 mod watch;
 
 mod check;
+mod facts;
 mod files;
 mod json;
 mod keys;
@@ -25,7 +26,7 @@ mod tests;
 pub use checked::{
     Admin, Admitted, AnswerHeaders, AttributeKind, AttributeSpec, BaseUrl, Client, Config, ContextSpec,
     Limits, MockModel, Model, OwnedAttribute, Price, Prompt, Provider, ProviderKind, Reply, ReplyContent,
-    Role, Route, Server, Slot, Source, Target, Timeouts, Token,
+    Role, Route, RouteParam, Server, Slot, Source, Target, Timeouts, Token,
 };
 pub use environment::{Environment, ProcessEnvironment};
 pub use errors::{Errors, Fault, Position};

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::config::keys::{self, Kind, Need, Node};
+use crate::wire::PARAMS;
 
 /// The schema, draft 2020-12.
 pub fn json_schema() -> Value {
@@ -58,12 +59,20 @@ fn value(kind: &'static Kind, node: &'static Node) -> Map<String, Value> {
         Kind::When => json!({ "$ref": "#/$defs/when" }),
         Kind::List(inner) => json!({ "type": "array", "items": value(inner, node) }),
         Kind::Map(inner) => json!({ "type": "object", "additionalProperties": value(inner, node) }),
+        Kind::Params => params(),
         Kind::Table => return table(node),
         Kind::Named => json!({ "type": "object", "additionalProperties": inside("*") }),
         Kind::Tables => json!({ "type": "array", "items": inside("[]") }),
         Kind::Either(one, other) => json!({ "anyOf": [value(one, node), value(other, node)] }),
     };
     object(&schema)
+}
+
+/// The vocabulary of parameters. What fits depends on flags too: an editor is told the names.
+fn params() -> Value {
+    let named = PARAMS.iter().map(|param| (param.name.to_owned(), json!({})));
+    let properties: Map<String, Value> = named.collect();
+    json!({ "type": "object", "additionalProperties": false, "properties": properties })
 }
 
 /// A condition: attributes are of the file's own choice, so an editor can only be told of the fixed keys.

@@ -84,10 +84,15 @@ fn check_value(
                 check_value(loading, inner, node, &entry, &inside_of(place, key.value));
             }
         }
-        (Kind::Either(Kind::Bool | Kind::Text, Kind::Table), DeValue::Table(table)) => {
+        // The names are checked where they are read.
+        (Kind::Params, DeValue::Table(_)) => {}
+        (Kind::Either(_, Kind::Table), DeValue::Table(table)) => {
             check_table(loading, table, node, &value.span, place);
         }
-        (Kind::Either(_, list @ Kind::List(_)), DeValue::Array(_)) => {
+        (
+            Kind::Either(list @ Kind::List(_), _) | Kind::Either(_, list @ Kind::List(_)),
+            DeValue::Array(_),
+        ) => {
             check_value(loading, list, node, value, place);
         }
         (Kind::Either(one, _), _) => {

@@ -4,6 +4,7 @@ mod environment;
 mod errors;
 mod flags;
 mod keys;
+mod params;
 mod properties;
 mod secrets;
 mod spec;

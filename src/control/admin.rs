@@ -15,6 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use subtle::ConstantTimeEq;
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::clock;
 use crate::observe::Metrics;
 use crate::snapshot::{Snapshot, Store};
 
@@ -107,13 +108,15 @@ impl Admin {
             return refused;
         }
         match path {
-            "/metrics" => self.metrics(),
+            "/metrics" => self.metrics(&snapshot),
             "/" => text(StatusCode::OK, &front_page(&snapshot)),
             _ => text(StatusCode::NOT_FOUND, "there are /metrics, /healthz and /readyz\n"),
         }
     }
 
-    fn metrics(&self) -> Response<Full<Bytes>> {
+    fn metrics(&self, snapshot: &Snapshot) -> Response<Full<Bytes>> {
+        // A rest ends by itself: nobody is told of it, so it is counted when it is asked for.
+        self.metrics.keys_resting(snapshot.resting_keys(clock::uptime()));
         match self.metrics.render() {
             Ok(page) => {
                 let mut response = text(StatusCode::OK, &page);

@@ -9,7 +9,7 @@ use crate::config::{Config, Errors, ProcessEnvironment, ProviderKind, Watched, l
 use crate::flags::Lifetime;
 use crate::mock::{self, Mock};
 use crate::observe::{GatewaySeries, Loaded, Metrics};
-use crate::snapshot::{BuildError, Snapshot, Store};
+use crate::snapshot::{BuildError, KeyRests, Snapshot, Store};
 
 /// Loads one file again and again.
 pub struct Loader {
@@ -18,6 +18,8 @@ pub struct Loader {
     series: GatewaySeries,
     /// The simulated providers, once a configuration has some. Written by a load; nobody else needs it.
     simulated: Mutex<Option<Mock>>,
+    /// What is known of keys that rest, from one load to the next. Read by requests through their snapshot.
+    rests: KeyRests,
     /// What is listened on beyond loopback: a reload cannot move a listener. Written once, by `app`.
     exposed: OnceLock<Exposed>,
 }
@@ -69,6 +71,7 @@ impl Loader {
             metrics: Arc::clone(metrics),
             series: GatewaySeries::new(metrics),
             simulated: Mutex::new(None),
+            rests: KeyRests::default(),
             exposed: OnceLock::new(),
         }
     }
@@ -124,7 +127,9 @@ impl Loader {
         let config = load(&self.path, &ProcessEnvironment { now_s }).map_err(LoadError::File)?;
         self.keeps_closed(&config)?;
         let simulated = self.simulate(&config).map_err(LoadError::Simulated)?;
-        Snapshot::build(config, generation, &self.metrics, simulated).map_err(LoadError::Build)
+        let built = Snapshot::build(config, generation, &self.metrics, simulated, &self.rests);
+        self.rests.forget_strangers(clock::uptime());
+        built.map_err(LoadError::Build)
     }
 
     fn keeps_closed(&self, config: &Config) -> Result<(), LoadError> {

@@ -50,6 +50,8 @@ pub(super) struct Flags {
 pub(super) struct Links {
     pub(super) upstream_requests: IntCounterVec,
     pub(super) upstream_seconds: HistogramVec,
+    pub(super) keys_resting: IntGaugeVec,
+    pub(super) key_rests: IntCounterVec,
     pub(super) disconnects: IntCounterVec,
     pub(super) stream_breaks: IntCounterVec,
     pub(super) dropped_parameters: IntCounterVec,
@@ -86,6 +88,15 @@ impl Metrics {
     /// The template of `prompt` could not be rendered.
     pub fn prompt_not_rendered(&self, prompt: &str) {
         self.flags.template_errors.with_label_values(&[prompt]).inc();
+    }
+
+    /// How many keys rest now, of every provider that has several: all others are forgotten.
+    pub fn keys_resting<'a>(&self, providers: impl Iterator<Item = (&'a str, usize)>) {
+        self.links.keys_resting.reset();
+        for (provider, resting) in providers {
+            let resting = i64::try_from(resting).unwrap_or(i64::MAX);
+            self.links.keys_resting.with_label_values(&[provider]).set(resting);
+        }
     }
 
     /// Everything in Prometheus' text format 0.0.4.
@@ -209,6 +220,16 @@ impl Links {
                 "From a request's dispatch to the head of the provider's answer",
                 &["provider"],
                 SECONDS,
+            )?,
+            keys_resting: make.int_gauges(
+                "dimmer_provider_keys_resting",
+                "Keys that rest now, of providers that have several",
+                &["provider"],
+            )?,
+            key_rests: make.counters(
+                "dimmer_provider_key_rests_total",
+                "Keys that were put to rest, by what the provider had answered (401, 429)",
+                &["provider", "cause"],
             )?,
             disconnects: make.counters(
                 "dimmer_client_disconnects_total",

@@ -257,15 +257,26 @@ pub struct ProviderSeries {
     classes: [IntCounter; 6],
     /// From dispatch to the head of the answer.
     pub duration: Histogram,
+    /// Keys put to rest, by status; only of a provider that has several.
+    key_rests: Option<[IntCounter; 2]>,
 }
 
 impl ProviderSeries {
     /// The series of the provider `name`.
-    pub fn new(metrics: &Metrics, name: &str) -> Self {
+    pub fn new(metrics: &Metrics, name: &str, several_keys: bool) -> Self {
+        let rests = |cause: &str| metrics.links.key_rests.with_label_values(&[name, cause]);
         let class = |class: &str| metrics.links.upstream_requests.with_label_values(&[name, class]);
         Self {
             classes: ["1xx", "2xx", "3xx", "4xx", "5xx", "error"].map(class),
             duration: metrics.links.upstream_seconds.with_label_values(&[name]),
+            key_rests: several_keys.then(|| ["401", "429"].map(rests)),
+        }
+    }
+
+    /// A key was put to rest: it was `limited` (429), or refused (401).
+    pub fn key_rests(&self, limited: bool) {
+        if let Some(counter) = self.key_rests.as_ref().and_then(|causes| causes.get(usize::from(limited))) {
+            counter.inc();
         }
     }
 

@@ -10,6 +10,7 @@ use crate::clock;
 use crate::observe::Outcome;
 use crate::proxy::accept::ConnectionState;
 use crate::proxy::decide::Decision;
+use crate::proxy::holders::Kept;
 use crate::proxy::identify::Reservation;
 use crate::proxy::worker::{Gateway, RequestId, Worker};
 use crate::snapshot::{ProviderPlan, RoutePlan, Snapshot};
@@ -40,6 +41,10 @@ pub(crate) struct Exchange {
     pub(crate) dropped: Vec<String>,
     /// Who is asked. Written by `dispatch`.
     pub(crate) provider: Option<Arc<ProviderPlan>>,
+    /// Which of its own keys was sent, by its place; none: the caller's, or nothing. Written by `dispatch`.
+    pub(crate) key: Option<usize>,
+    /// What the answer will leave at the provider. Written by `decide`, taken by `relay` when it is known by name.
+    pub(crate) kept: Option<Kept>,
     /// The held body's share of the memory budget; given back when the provider has answered.
     pub(crate) reservation: Option<Reservation>,
     /// Time spent waiting for the caller's body and the provider.
@@ -72,6 +77,8 @@ impl Exchange {
             decision: None,
             dropped: Vec::new(),
             provider: None,
+            key: None,
+            kept: None,
             reservation: None,
             waited: Duration::ZERO,
             first_token: None,

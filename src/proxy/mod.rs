@@ -8,6 +8,7 @@ mod error;
 mod exchange;
 mod fields;
 mod finish;
+mod holders;
 mod identify;
 mod models;
 mod relay;
@@ -35,6 +36,7 @@ use exchange::Exchange;
 use identify::{Gathered, Identified};
 use rewrite::Payload;
 
+use crate::snapshot::KeyWish;
 use crate::wire::ErrorCode;
 
 /// The whole life of a request. What the caller gets is made of the provider's answer, a reply or an error; what is known
@@ -130,17 +132,22 @@ fn choose(
         Payload::Read(read) => Some((&read.1, &read.0.bytes)),
         Payload::Unread(_) => None,
     };
-    let decided = {
+    let mut decided = {
         let gathered = Gathered::of(exchange, &identified.caller, &parts.headers, read)?;
         let custom = gathered.values();
         let context = gathered.context(exchange, &identified.caller, &custom);
         let endpoint = exchange.endpoint;
-        if stoppable(&parts.method) || endpoint.generation() {
+        let mut fresh = if stoppable(&parts.method) || endpoint.generation() {
             decision(&exchange.snapshot, &route, endpoint, &context)?
         } else {
             decide::pass_through(&route, endpoint)?
+        };
+        if endpoint.names_model() {
+            fresh.key = KeyWish::Sticky(gathered.subject(exchange, &identified.caller));
         }
+        fresh
     };
+    decide::follow(exchange, identified, parts.uri.path(), read, &mut decided);
     let decided = exchange.decision.insert(decided);
     decided.refusal.take().map_or(Ok(()), |refusal| Err(*refusal))
 }

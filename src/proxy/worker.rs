@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::observe::GatewaySeries;
 use crate::proxy::dispatch::{Connector, Pool};
+use crate::proxy::holders::Holders;
 use crate::snapshot::{Snapshot, Store};
 
 /// Shared by all workers of a process.
@@ -24,6 +25,8 @@ pub struct Gateway {
     pub(crate) connections: AtomicU64,
     /// Bytes of held bodies: raised while a body is read, lowered when its reservation is dropped.
     pub(crate) held_bytes: Arc<AtomicU64>,
+    /// Who holds what. Written by the relay, read by `decide`.
+    pub(crate) holders: Holders,
     /// Opens connections to providers.
     pub(crate) connector: Connector,
     /// Flips once, to true, when draining begins. Written by `app`.
@@ -61,15 +64,17 @@ impl Gateway {
         draining: watch::Receiver<bool>,
         on_loopback: bool,
     ) -> Self {
-        let mut seed = [0; 8];
+        let (mut seed, mut holders_seed) = ([0; 8], [0; 8]);
         // Without a source of randomness ids are unique within the process all the same.
         let _ = getrandom::fill(&mut seed);
+        let _ = getrandom::fill(&mut holders_seed);
         Self {
             store,
             series,
             in_flight: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             held_bytes: Arc::new(AtomicU64::new(0)),
+            holders: Holders::new(u64::from_le_bytes(holders_seed)),
             connector: Connector::new(),
             draining,
             most_connections: rlimit::Resource::NOFILE

@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, header};
 
-use crate::config::{Config, Provider, ProviderKind, Route, Slot, Source, Target};
+use crate::config::{Admitted, Config, Provider, ProviderKind, Route, RouteParam, Slot, Source, Target};
 use crate::flags::{Attribute, By, Condition};
+use crate::names::Pattern;
 use crate::observe::{FlagSeries, Metrics, ModelSeries, ProviderSeries, RouteSeries};
-use crate::snapshot::plan::Pattern;
 use crate::snapshot::{
-    Endpoint, FlagPlan, ModelIndex, ModelPlan, PromptPlan, ProviderPlan, ReplyPlan, RoutePlan, SlotPlan,
-    Snapshot, TargetPlan,
+    Endpoint, FlagPlan, KeyDigest, KeyRests, ModelIndex, ModelPlan, ParamPlan, PromptPlan, ProviderKey,
+    ProviderKeys, ProviderPlan, ReplyPlan, RoutePlan, SlotPlan, Snapshot, TargetPlan,
 };
 use crate::units::Secret;
-use crate::wire::Dialect;
+use crate::wire::{Dialect, ParamValue};
 
 /// Why a checked configuration could not be made ready: what `config` should have refused.
 #[derive(Debug)]
@@ -35,14 +35,16 @@ impl std::fmt::Display for BuildError {
 impl std::error::Error for BuildError {}
 
 impl Snapshot {
-    /// Makes a snapshot ready. `simulated` is where the simulated providers listen in this process.
+    /// Makes a snapshot ready. `simulated` is where the simulated providers listen in this process, `rests` what is known
+    /// of keys that rest.
     pub fn build(
         config: Config,
         generation: u64,
         metrics: &Arc<Metrics>,
         simulated: Option<SocketAddr>,
+        rests: &KeyRests,
     ) -> Result<Self, BuildError> {
-        let parts = Parts::build(&config, metrics, simulated)?;
+        let parts = Parts::build(&config, metrics, simulated, rests)?;
         let mut by_path = Vec::new();
         let mut by_name = HashMap::new();
         let mut by_alias = HashMap::new();
@@ -58,6 +60,7 @@ impl Snapshot {
         }
         by_path.sort_by_key(|plan| std::cmp::Reverse(plan.route.path.as_ref().map_or(0, String::len)));
         let default_route = by_name.get("default").cloned();
+        let several_keys = parts.providers.values().any(|provider| provider.keys.several());
         Ok(Self {
             generation,
             by_path,
@@ -66,6 +69,8 @@ impl Snapshot {
             default_route,
             unrouted: ModelSeries::new(metrics, "none", "none"),
             models: parts.models,
+            providers: parts.providers,
+            several_keys,
             clients: config
                 .clients
                 .iter()
@@ -78,7 +83,8 @@ impl Snapshot {
                 .iter()
                 .map(|attribute| attribute.name.clone())
                 .collect(),
-            needs_conversation: looks_at(&config, Attribute::Conversation, Some(&By::Conversation))
+            needs_conversation: several_keys
+                || looks_at(&config, Attribute::Conversation, Some(&By::Conversation))
                 || config
                     .prompts
                     .iter()
@@ -114,10 +120,15 @@ struct Parts {
 }
 
 impl Parts {
-    fn build(config: &Config, metrics: &Metrics, simulated: Option<SocketAddr>) -> Result<Self, BuildError> {
+    fn build(
+        config: &Config,
+        metrics: &Metrics,
+        simulated: Option<SocketAddr>,
+        rests: &KeyRests,
+    ) -> Result<Self, BuildError> {
         let mut providers = HashMap::new();
         for provider in &config.providers {
-            let plan = provider_plan(provider, metrics, simulated)?;
+            let plan = provider_plan(provider, metrics, simulated, rests)?;
             providers.insert(provider.name.as_str().into(), Arc::new(plan));
         }
         let mut labels: Vec<Box<str>> = Vec::new();
@@ -164,14 +175,15 @@ impl Parts {
         metrics: &Arc<Metrics>,
     ) -> Result<RoutePlan, BuildError> {
         let slots = SlotBuilder { route: &route.name, metrics };
-        let decides = !matches!(
-            (&route.enabled, &route.model, &route.system_prompt),
-            (Slot::AsSent, Slot::AsSent, Slot::AsSent)
-        );
+        let decides = decides(route);
         let fit_somewhere = !config.models.is_empty();
         let header = HeaderValue::from_str(&route.name).map_err(|_| {
             error_at(&format!("routes.{}", route.name), "its name cannot stand in a header".into())
         })?;
+        let openai = self.provider_for(route, Dialect::OpenAi)?;
+        let anthropic = self.provider_for(route, Dialect::Anthropic)?;
+        let model_in_path = openai.as_ref().is_some_and(|provider| provider.version_query.is_some());
+        let several_keys = openai.iter().chain(&anthropic).any(|provider| provider.keys.several());
         Ok(RoutePlan {
             name: route.name.clone(),
             header,
@@ -180,15 +192,21 @@ impl Parts {
             system_prompt: slots
                 .slot(&route.system_prompt, |prompt| find(&self.prompts, &prompt.name, "prompt"))?,
             prompt_mode: route.prompt_mode,
+            params: route.params.iter().map(|param| slots.param(param)).collect::<Result<_, _>>()?,
+            denied_tools: slots.slot(&route.denied_tools, |names| Ok(Arc::clone(names)))?,
+            embeddings: slots
+                .slot(&route.embeddings, |model| find(&self.models.exact, &model.name, "model"))?,
             models: route.models.clone(),
-            openai: self.provider_for(route, Dialect::OpenAi)?,
-            anthropic: self.provider_for(route, Dialect::Anthropic)?,
+            openai,
+            anthropic,
             fallback: route
                 .fallback
                 .iter()
                 .map(|reply| find(&self.replies, &reply.name, "reply"))
                 .collect::<Result<_, _>>()?,
-            reads: decides || fit_somewhere,
+            reads: decides || fit_somewhere || model_in_path || several_keys,
+            reads_embeddings: fit_somewhere || !matches!(route.models, Admitted::Any),
+            model_in_path,
             decides,
             series: RouteSeries::new(metrics, &route.name),
             per_model: self.labels.iter().map(|_| std::sync::OnceLock::new()).collect(),
@@ -220,7 +238,24 @@ struct SlotBuilder<'a> {
     metrics: &'a Arc<Metrics>,
 }
 
+/// Whether something may be decided of this route's generation requests.
+fn decides(route: &Route) -> bool {
+    let as_sent =
+        (&route.enabled, &route.model, &route.system_prompt, &route.denied_tools, route.params.is_empty());
+    !matches!(as_sent, (Slot::AsSent, Slot::AsSent, Slot::AsSent, Slot::AsSent, true))
+}
+
 impl SlotBuilder<'_> {
+    fn param(&self, param: &RouteParam) -> Result<ParamPlan, BuildError> {
+        let plan = |slot| self.slot(slot, |value: &Arc<ParamValue>| Ok(Arc::clone(value)));
+        Ok(ParamPlan {
+            param: param.param,
+            set: plan(&param.set)?,
+            default: plan(&param.default)?,
+            max: plan(&param.max)?,
+        })
+    }
+
     fn slot<T, U>(
         &self,
         slot: &Slot<T>,
@@ -248,6 +283,7 @@ fn provider_plan(
     provider: &Arc<Provider>,
     metrics: &Metrics,
     simulated: Option<SocketAddr>,
+    rests: &KeyRests,
 ) -> Result<ProviderPlan, BuildError> {
     let place = format!("providers.{}", provider.name);
     let (endpoint, path) = match (&provider.base_url, simulated) {
@@ -260,23 +296,28 @@ fn provider_plan(
         ),
         (None, None) => return Err(error_at(&place, "no simulated provider runs in this process".into())),
     };
-    // What each provider's own SDK takes: OpenAI's base URL ends in `/v1`, Anthropic's does not.
-    let prefix = match provider.kind {
-        ProviderKind::OpenAi | ProviderKind::Mock => path,
-        ProviderKind::Anthropic => format!("{path}/v1"),
+    // What each provider's own SDK takes: OpenAI's base URL ends in `/v1`, Anthropic's does not, Azure's is the resource's.
+    let prefix = match (provider.kind, &provider.api_version) {
+        (ProviderKind::OpenAi | ProviderKind::Mock, _) => path,
+        (ProviderKind::Anthropic, _) => format!("{path}/v1"),
+        (ProviderKind::AzureOpenAi, None) => format!("{path}/openai/v1"),
+        (ProviderKind::AzureOpenAi, Some(_)) => format!("{path}/openai"),
     };
+    let key = |key: &Secret| -> Result<ProviderKey, BuildError> {
+        let (header, value) = credential(provider.kind, key, &place)?;
+        let digest = KeyDigest::of(key);
+        Ok(ProviderKey { header, value, digest, rest: rests.of(&provider.name, digest) })
+    };
+    let keys = provider.api_keys.iter().map(key).collect::<Result<_, _>>()?;
     let host = HeaderValue::from_str(&authority(&endpoint))
         .map_err(|_| error_at(&place, "its host cannot stand in a header".into()))?;
     Ok(ProviderPlan {
         host,
         prefix,
-        credential: provider
-            .api_key
-            .as_ref()
-            .map(|key| credential(provider.kind, key, &place))
-            .transpose()?,
+        version_query: provider.api_version.as_ref().map(|version| format!("api-version={version}").into()),
+        keys: ProviderKeys::new(keys),
         timeouts: provider.timeouts,
-        series: ProviderSeries::new(metrics, &provider.name),
+        series: ProviderSeries::new(metrics, &provider.name, provider.api_keys.len() > 1),
         endpoint: Arc::new(endpoint),
         provider: Arc::clone(provider),
     })
@@ -292,7 +333,7 @@ pub(super) fn authority(endpoint: &Endpoint) -> String {
     }
 }
 
-/// Exactly one header: OpenAI's `Authorization`, Anthropic's `x-api-key`.
+/// Exactly one header: OpenAI's `Authorization`, Anthropic's `x-api-key`, Azure's `api-key`.
 fn credential(
     kind: ProviderKind,
     key: &Secret,
@@ -301,6 +342,9 @@ fn credential(
     let (name, value) = match kind {
         ProviderKind::Anthropic => {
             (HeaderName::from_static("x-api-key"), HeaderValue::from_str(key.reveal()))
+        }
+        ProviderKind::AzureOpenAi => {
+            (HeaderName::from_static("api-key"), HeaderValue::from_str(key.reveal()))
         }
         ProviderKind::OpenAi | ProviderKind::Mock => {
             (header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {}", key.reveal())))
@@ -339,6 +383,8 @@ fn touched(config: &Config) -> Vec<String> {
         names.extend(model.fit.set.iter().map(|(name, _)| name.clone()));
         names.extend(model.fit.rename.iter().flat_map(|(from, to)| [from.clone(), to.clone()]));
     }
+    let params = config.routes.iter().flat_map(|route| &route.params);
+    names.extend(params.flat_map(|param| param.param.members()).map(str::to_owned));
     names.into_iter().collect()
 }
 

@@ -4,6 +4,7 @@
 //! that changes and opens nothing.
 
 mod build;
+mod keys;
 mod plan;
 mod prompt;
 
@@ -12,6 +13,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::HeaderName;
@@ -21,8 +23,10 @@ use crate::names::{AttributeName, ModelName};
 use crate::observe::ModelSeries;
 
 pub use build::BuildError;
+pub use keys::{KeyDigest, KeyRest, KeyRests, KeyWish, ProviderKey, ProviderKeys};
 pub use plan::{
-    Endpoint, FlagPlan, ModelIndex, ModelPlan, ProviderPlan, ReplyPlan, RoutePlan, SlotPlan, TargetPlan,
+    Endpoint, FlagPlan, ModelIndex, ModelPlan, ParamPlan, ProviderPlan, ReplyPlan, RoutePlan, SlotPlan,
+    TargetPlan,
 };
 pub use prompt::{NotRendered, PromptPlan};
 
@@ -45,17 +49,21 @@ pub struct Snapshot {
     pub unrouted: ModelSeries,
     /// Declared models by every name.
     pub models: ModelIndex,
+    /// All providers by name.
+    pub providers: HashMap<Box<str>, Arc<ProviderPlan>>,
+    /// Some provider has several keys: requests need a subject to keep to one of them.
+    pub several_keys: bool,
     /// Clients by the SHA-256 of their key, so that finding one tells nothing about another's.
     pub clients: HashMap<[u8; 32], Arc<Client>>,
     /// The headers that carry context: read here, never sent upstream.
     pub context_headers: Vec<HeaderName>,
     /// The declared attributes' names, in the order of a context's `custom`.
     pub attribute_names: Vec<AttributeName>,
-    /// Some flag or template looks at the conversation.
+    /// Some flag or template looks at the conversation, or a key is chosen by it.
     pub needs_conversation: bool,
     /// Some flag looks at `request.tools`.
     pub needs_tools: bool,
-    /// Top-level members of requests that some `fit` may touch.
+    /// Top-level members of requests that some `fit` or `params` may touch.
     pub touched_members: Vec<String>,
 }
 
@@ -66,6 +74,12 @@ impl Snapshot {
     /// The declared model that `name` means, by its table's name, its upstream name or one of its other names.
     pub fn model(&self, name: &str) -> Option<&Arc<ModelPlan>> {
         self.models.find(name)
+    }
+
+    /// How many keys rest, of each provider that has several.
+    pub fn resting_keys(&self, now: Duration) -> impl Iterator<Item = (&str, usize)> {
+        let several = self.providers.values().filter(|plan| plan.keys.several());
+        several.map(move |plan| (plan.provider.name.as_str(), plan.keys.resting(now)))
     }
 
     /// The names of all declared models, in the file's order.

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 
 use crate::config::{Admitted, Model, Provider, Reply, Route, Timeouts};
 use crate::flags::Flag;
-use crate::names::RouteName;
+use crate::names::{Pattern, RouteName};
 use crate::observe::{FlagSeries, Metrics, ModelSeries, ProviderSeries, RouteSeries};
-use crate::snapshot::PromptPlan;
-use crate::wire::{Dialect, PromptMode};
+use crate::snapshot::{PromptPlan, ProviderKeys};
+use crate::wire::{Dialect, Param, ParamValue, PromptMode};
 
 /// Where a provider listens: the key of connection pools, which outlive a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,8 +34,11 @@ pub struct ProviderPlan {
     pub host: HeaderValue,
     /// What comes before the path of every call, `/v1` included.
     pub prefix: String,
-    /// Its credential, marked sensitive.
-    pub credential: Option<(HeaderName, HeaderValue)>,
+    /// An Azure resource in its older style: `api-version=…`, which every call has in its query; calls of a model have the
+    /// model in their path.
+    pub version_query: Option<Box<str>>,
+    /// Its keys.
+    pub keys: ProviderKeys,
     /// Its timeouts.
     pub timeouts: Timeouts,
     /// What is counted of it.
@@ -96,6 +99,19 @@ pub enum SlotPlan<T> {
     },
 }
 
+/// One of a route's parameters.
+#[derive(Debug)]
+pub struct ParamPlan {
+    /// Which.
+    pub param: &'static Param,
+    /// What is written whatever the request says.
+    pub set: SlotPlan<Arc<ParamValue>>,
+    /// What is written where the request says nothing.
+    pub default: SlotPlan<Arc<ParamValue>>,
+    /// What is above becomes it.
+    pub max: SlotPlan<Arc<ParamValue>>,
+}
+
 /// A route, ready to be decided.
 #[derive(Debug)]
 pub struct RoutePlan {
@@ -113,6 +129,12 @@ pub struct RoutePlan {
     pub system_prompt: SlotPlan<Arc<PromptPlan>>,
     /// `system_prompt.mode`
     pub prompt_mode: PromptMode,
+    /// `params`
+    pub params: Vec<ParamPlan>,
+    /// `tools.deny`
+    pub denied_tools: SlotPlan<Arc<[Box<str>]>>,
+    /// `embeddings.model`
+    pub embeddings: SlotPlan<Arc<ModelPlan>>,
     /// `models`
     pub models: Admitted,
     /// Who serves what `[models]` does not know, per dialect.
@@ -121,8 +143,13 @@ pub struct RoutePlan {
     pub anthropic: Option<Arc<ProviderPlan>>,
     /// The replies that stand in while the route is not enabled.
     pub fallback: Vec<Arc<ReplyPlan>>,
-    /// Generation requests must be read: a slot is bound, or some model is declared.
+    /// Generation requests must be read: a slot is bound, some model is declared, or the provider wants to know what is in
+    /// them (which model, which conversation).
     pub reads: bool,
+    /// The model of a call is a part of its path at the provider of OpenAI's dialect: what names one must be read.
+    pub model_in_path: bool,
+    /// So must embeddings: some model is declared, or not every model may be asked for.
+    pub reads_embeddings: bool,
     /// Something may be decided here: the answers are measured in full.
     pub decides: bool,
     /// What is counted of it.
@@ -188,29 +215,6 @@ impl RoutePlan {
 pub struct ModelIndex {
     pub(super) exact: HashMap<Box<str>, Arc<ModelPlan>>,
     pub(super) patterns: Vec<(Pattern, Arc<ModelPlan>)>,
-}
-
-/// A name with `*` for any run of characters, cut at its stars.
-#[derive(Debug)]
-pub(super) struct Pattern(Vec<Box<str>>);
-
-impl Pattern {
-    pub(super) fn new(text: &str) -> Self {
-        Self(text.split('*').map(Into::into).collect())
-    }
-
-    pub(super) fn matches(&self, name: &str) -> bool {
-        let Some((first, rest)) = self.0.split_first() else { return false };
-        let Some(mut tail) = name.strip_prefix(&**first) else { return false };
-        let Some((last, middle)) = rest.split_last() else { return tail.is_empty() };
-        for part in middle {
-            match tail.split_once(&**part) {
-                Some((_, after)) => tail = after,
-                None => return false,
-            }
-        }
-        tail.ends_with(&**last)
-    }
 }
 
 impl ModelIndex {

@@ -89,6 +89,16 @@ impl Endpoint {
         matches!(self, Self::Chat | Self::Completions | Self::Responses | Self::Messages)
     }
 
+    /// Whether its request is written as the Responses API writes it: `instructions` and `input`.
+    pub fn takes_items(self) -> bool {
+        matches!(self, Self::Responses | Self::InputTokens | Self::Compact)
+    }
+
+    /// Whether a stream tells its usage only where `stream_options.include_usage` asks for it.
+    pub fn usage_on_request(self) -> bool {
+        matches!(self, Self::Chat | Self::Completions)
+    }
+
     /// Whether its body says which model is meant, so that it may be an alias.
     pub fn names_model(self) -> bool {
         self.generation() || self == Self::Embeddings

@@ -58,13 +58,21 @@ pub enum ErrorCode {
     UpstreamTimeout,
     /// WebSocket upgrades are not relayed.
     WebsocketUnsupported,
+    /// Who holds the previous response cannot be asked.
+    PreviousResponseNotFound,
+    /// Who holds the conversation cannot be asked.
+    ConversationNotFound,
+    /// Who holds the thread cannot be asked, or the thread cannot go on as it was.
+    ThreadNotFound,
+    /// Who holds the stored answer cannot be asked.
+    StoredNotFound,
     /// A defect of dimmer.
     Internal,
 }
 
 impl ErrorCode {
     /// Every code, in the order of `docs/errors.md`.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 27] = [
         Self::NoRoute,
         Self::WrongBaseUrl,
         Self::ClientUnknown,
@@ -87,6 +95,10 @@ impl ErrorCode {
         Self::UpstreamCredential,
         Self::UpstreamTimeout,
         Self::WebsocketUnsupported,
+        Self::PreviousResponseNotFound,
+        Self::ConversationNotFound,
+        Self::ThreadNotFound,
+        Self::StoredNotFound,
         Self::Internal,
     ];
 
@@ -115,6 +127,11 @@ impl ErrorCode {
             Self::UpstreamCredential => "dimmer_upstream_credential",
             Self::UpstreamTimeout => "dimmer_upstream_timeout",
             Self::WebsocketUnsupported => "dimmer_websocket_unsupported",
+            // The APIs' own codes: SDKs and agents begin anew when they see them.
+            Self::PreviousResponseNotFound => "previous_response_not_found",
+            Self::ConversationNotFound => "conversation_not_found",
+            Self::ThreadNotFound => "thread_not_found",
+            Self::StoredNotFound => "not_found",
             Self::Internal => "dimmer_internal",
         }
     }
@@ -122,10 +139,16 @@ impl ErrorCode {
     /// The status of the answer.
     pub fn status(self) -> u16 {
         match self {
-            Self::BadRequest | Self::CannotTranslate => 400,
+            Self::BadRequest | Self::CannotTranslate | Self::PreviousResponseNotFound => 400,
             Self::ClientUnknown => 401,
             Self::ClientForbidden => 403,
-            Self::NoRoute | Self::WrongBaseUrl | Self::ModelNotAdmitted | Self::NothingToCount => 404,
+            Self::NoRoute
+            | Self::WrongBaseUrl
+            | Self::ModelNotAdmitted
+            | Self::NothingToCount
+            | Self::ConversationNotFound
+            | Self::ThreadNotFound
+            | Self::StoredNotFound => 404,
             Self::HeaderTimeout | Self::BodyTimeout => 408,
             Self::BodyTooLarge => 413,
             Self::UnsupportedEncoding => 415,
@@ -168,6 +191,10 @@ impl ErrorCode {
             | Self::UpstreamTls
             | Self::UpstreamCredential
             | Self::WebsocketUnsupported
+            | Self::PreviousResponseNotFound
+            | Self::ConversationNotFound
+            | Self::ThreadNotFound
+            | Self::StoredNotFound
             | Self::Internal => false,
         }
     }
@@ -178,7 +205,7 @@ impl ErrorCode {
 pub struct ErrorParts<'a> {
     /// The status of the answer, or the one it would have had before the stream began; it decides the `type`.
     pub status: u16,
-    /// `dimmer_…`, see [`ErrorCode::as_str`].
+    /// See [`ErrorCode::as_str`].
     pub code: &'a str,
     /// For the person who reads it: what is wrong and how to mend it.
     pub message: &'a str,
@@ -194,8 +221,18 @@ pub fn error_body(dialect: Dialect, parts: &ErrorParts<'_>) -> Vec<u8> {
 }
 
 /// The event that ends a stream with an error. Put it only between events; nothing follows it, no `[DONE]` and no
-/// `message_stop`.
-pub fn error_event(endpoint: Endpoint, parts: &ErrorParts<'_>) -> Vec<u8> {
+/// `message_stop`. `sequence_number` is the one that the stream's next event has, in APIs that number theirs.
+pub fn error_event(endpoint: Endpoint, parts: &ErrorParts<'_>, sequence_number: u64) -> Vec<u8> {
+    if endpoint.takes_items() {
+        let event = json!({
+            "type": "error",
+            "code": parts.code,
+            "message": parts.message,
+            "param": parts.param,
+            "sequence_number": sequence_number,
+        });
+        return format!("event: error\ndata: {event}\n\n").into_bytes();
+    }
     let body = error_text(endpoint.dialect(), parts);
     match endpoint.dialect() {
         Dialect::OpenAi => format!("data: {body}\n\n"),

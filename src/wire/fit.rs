@@ -13,12 +13,9 @@ pub struct Fit {
     pub rename: Vec<(String, String)>,
     /// Members set to a JSON text: (name, value), replacing what is there.
     pub set: Vec<(String, String)>,
-    /// `max_tokens` and `max_completion_tokens` above it become it.
+    /// `max_tokens` and `max_completion_tokens`, in Responses `max_output_tokens`, above it become it.
     pub cap_max_tokens: Option<u64>,
 }
-
-/// The names under which the APIs bound an answer's length.
-const MAX_TOKENS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
 
 impl Edits<'_> {
     /// Makes the request fit a model: drop, rename, set, cap, in this order, each seeing what the ones before it left.
@@ -39,9 +36,32 @@ impl Edits<'_> {
             self.top.set(&self.body, name, Bytes::from(value.clone()));
         }
         if let Some(cap) = fit.cap_max_tokens {
-            for name in MAX_TOKENS {
+            for name in self.limits() {
                 self.cap(name, cap);
             }
+        }
+    }
+
+    /// The same, but only for what dimmer itself wrote into a request that was made for this very model: that need not
+    /// fit, and all else does. To be asked for instead.
+    pub fn fit_written(&mut self, fit: &Fit, dropped: &mut Vec<String>) {
+        let written = |name: &str| matches!(self.top.place(&self.body, name), Some(Place::Written(_)));
+        let wrote_limit = self.limits().iter().any(|name| written(name));
+        let part = Fit {
+            drop: fit.drop.iter().filter(|name| written(name)).cloned().collect(),
+            rename: fit.rename.iter().filter(|(from, _)| written(from)).cloned().collect(),
+            set: Vec::new(),
+            cap_max_tokens: fit.cap_max_tokens.filter(|_| wrote_limit),
+        };
+        self.fit(&part, dropped);
+    }
+
+    /// The names under which this API bounds an answer's length.
+    fn limits(&self) -> &'static [&'static str] {
+        if self.view.endpoint().takes_items() {
+            &["max_output_tokens"]
+        } else {
+            &["max_tokens", "max_completion_tokens"]
         }
     }
 

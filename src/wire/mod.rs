@@ -7,8 +7,10 @@ mod endpoint;
 mod fit;
 mod json;
 mod model_list;
+mod params;
 mod request;
 mod system_prompt;
+mod tools;
 
 mod coding;
 mod error;
@@ -23,7 +25,8 @@ pub use endpoint::{Dialect, Endpoint};
 pub use fit::Fit;
 pub use json::{DEPTH_MAX, JsonError, JsonFault, Span};
 pub use model_list::{ListPage, ListedModel, model_entry, model_list};
-pub use request::{MEMBERS_MAX, RequestView};
+pub use params::{PARAMS, Param, ParamEdit, ParamValue, refuses_sampling};
+pub use request::{HeldKind, MEMBERS_MAX, RequestView};
 pub use system_prompt::PromptMode;
 
 pub use coding::{CodingError, StreamDecoder, decodable, decode_body, is_identity};

@@ -3,6 +3,8 @@
 //! Serves respond, for `[replies.NAME]`. Must look to the SDKs like any other answer: every member that their types
 //! require is there, the usage is zero, the terminal event comes.
 
+mod completions;
+mod responses;
 #[cfg(test)]
 mod tests;
 
@@ -21,13 +23,15 @@ pub struct ReplyParts<'a> {
     pub id: &'a str,
     /// Seconds since 1970.
     pub created_s: u64,
-    /// Whether the caller asked for the usage chunk of a chat stream.
+    /// Whether the caller asked for the usage chunk of a stream of chat completions or completions.
     pub include_usage: bool,
 }
 
 /// The body of a whole answer.
 pub fn reply_whole(endpoint: Endpoint, parts: &ReplyParts<'_>) -> Vec<u8> {
     let body = match endpoint.dialect() {
+        Dialect::OpenAi if endpoint == Endpoint::Completions => completions::whole(parts),
+        Dialect::OpenAi if endpoint.takes_items() => responses::whole(parts),
         Dialect::OpenAi => json!({
             "id": chat_id(parts),
             "object": "chat.completion",
@@ -51,6 +55,8 @@ pub fn reply_whole(endpoint: Endpoint, parts: &ReplyParts<'_>) -> Vec<u8> {
 /// The complete event stream of an answer.
 pub fn reply_stream(endpoint: Endpoint, parts: &ReplyParts<'_>) -> Vec<u8> {
     match endpoint.dialect() {
+        Dialect::OpenAi if endpoint == Endpoint::Completions => completions::stream(parts),
+        Dialect::OpenAi if endpoint.takes_items() => responses::stream(parts),
         Dialect::OpenAi => chat_stream(parts),
         Dialect::Anthropic => message_stream(parts),
     }
@@ -63,19 +69,37 @@ fn chat_stream(parts: &ReplyParts<'_>) -> Vec<u8> {
         chat_chunk(parts, json!({}), json!("stop")),
     ];
     if parts.include_usage {
-        for chunk in &mut chunks {
-            chunk.as_object_mut().map(|chunk| chunk.insert("usage".to_owned(), Value::Null));
-        }
-        let mut last = chat_envelope(parts);
-        if let Some(last) = last.as_object_mut() {
-            last.insert("choices".to_owned(), json!([]));
-            last.insert("usage".to_owned(), chat_usage());
-        }
-        chunks.push(last);
+        end_with_usage(&mut chunks, chat_envelope(parts));
     }
+    done(&chunks)
+}
+
+/// Each chunk says that the usage comes later, and one more, an envelope without choices, says it.
+fn end_with_usage(chunks: &mut Vec<Value>, mut last: Value) {
+    for chunk in chunks.iter_mut() {
+        chunk.as_object_mut().map(|chunk| chunk.insert("usage".to_owned(), Value::Null));
+    }
+    if let Some(last) = last.as_object_mut() {
+        last.insert("choices".to_owned(), json!([]));
+        last.insert("usage".to_owned(), chat_usage());
+    }
+    chunks.push(last);
+}
+
+/// A stream of chunks without names.
+fn done(chunks: &[Value]) -> Vec<u8> {
     let mut stream: String = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
     stream.push_str("data: [DONE]\n\n");
     stream.into_bytes()
+}
+
+/// A stream of events that are named by their `type`.
+fn named(events: &[Value]) -> Vec<u8> {
+    let named = |event: &Value| {
+        let name = event.get("type").and_then(Value::as_str).unwrap_or_default();
+        format!("event: {name}\ndata: {event}\n\n")
+    };
+    events.iter().map(named).collect::<String>().into_bytes()
 }
 
 fn chat_chunk(parts: &ReplyParts<'_>, delta: Value, finish_reason: Value) -> Value {
@@ -121,11 +145,7 @@ fn message_stream(parts: &ReplyParts<'_>) -> Vec<u8> {
         }),
         json!({ "type": "message_stop" }),
     ];
-    let named = |event: &Value| {
-        let name = event.get("type").and_then(Value::as_str).unwrap_or_default();
-        format!("event: {name}\ndata: {event}\n\n")
-    };
-    events.iter().map(named).collect::<String>().into_bytes()
+    named(&events)
 }
 
 fn message(parts: &ReplyParts<'_>, content: Value, stop_reason: Value) -> Value {

@@ -23,6 +23,17 @@ pub struct EventRef<'a> {
     pub data: &'a [u8],
 }
 
+/// What passes in a stream, for readers that want something even of an event that is too large to be held.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Seen<'a> {
+    /// An event.
+    Event(EventRef<'a>),
+    /// The next bytes of an event over [`INSPECT_MAX`], from its first line on.
+    Large(&'a [u8]),
+    /// That event is over.
+    LargeEnd,
+}
+
 /// Reads an event stream chunk by chunk and hands out its events.
 #[derive(Debug, Default)]
 pub struct SseScanner {
@@ -48,6 +59,11 @@ impl SseScanner {
 
     /// Reads the next bytes of the stream; `on_event` sees each event that they complete.
     pub fn feed(&mut self, chunk: &[u8], on_event: &mut impl FnMut(EventRef<'_>)) {
+        self.look(chunk, &mut only_events(on_event));
+    }
+
+    /// The same, with what passes of events that are too large.
+    pub(super) fn look(&mut self, chunk: &[u8], on_seen: &mut impl FnMut(Seen<'_>)) {
         let mut rest = chunk;
         loop {
             rest = rest.get(self.boundary.tail(rest)..).unwrap_or_default();
@@ -58,17 +74,17 @@ impl SseScanner {
                 && let Some((event, length)) = quick_event(rest)
             {
                 self.bom_passed = true;
-                on_event(event);
+                on_seen(Seen::Event(event));
                 self.boundary.skipped_block();
                 rest = rest.get(length..).unwrap_or_default();
                 continue;
             }
             let Some(end) = self.boundary.end(rest) else {
-                self.hold(rest);
+                self.hold(rest, on_seen);
                 return;
             };
             let (block, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
-            self.complete(block, on_event);
+            self.complete(block, on_seen);
             rest = after;
         }
     }
@@ -77,7 +93,7 @@ impl SseScanner {
     pub fn finish(&mut self, on_event: &mut impl FnMut(EventRef<'_>)) {
         self.open_end |= !self.between_events();
         if !self.partial.is_empty() {
-            self.complete(&[], on_event);
+            self.complete(&[], &mut only_events(on_event));
         }
     }
 
@@ -91,18 +107,19 @@ impl SseScanner {
         self.blind_events
     }
 
-    fn hold(&mut self, bytes: &[u8]) {
-        if self.blind {
-            return;
+    fn hold(&mut self, bytes: &[u8], on_seen: &mut impl FnMut(Seen<'_>)) {
+        if !self.blind && self.partial.len().saturating_add(bytes.len()) > INSPECT_MAX {
+            self.go_blind(on_seen);
         }
-        if self.partial.len().saturating_add(bytes.len()) > INSPECT_MAX {
-            self.go_blind();
+        if self.blind {
+            on_seen(Seen::Large(bytes));
         } else {
             self.partial.extend_from_slice(bytes);
         }
     }
 
-    fn go_blind(&mut self) {
+    fn go_blind(&mut self, on_seen: &mut impl FnMut(Seen<'_>)) {
+        on_seen(Seen::Large(&self.partial));
         self.blind = true;
         self.bom_passed = true;
         self.blind_events += 1;
@@ -111,12 +128,14 @@ impl SseScanner {
     }
 
     /// `last` completes the event that was held.
-    fn complete(&mut self, last: &[u8], on_event: &mut impl FnMut(EventRef<'_>)) {
+    fn complete(&mut self, last: &[u8], on_seen: &mut impl FnMut(Seen<'_>)) {
         if !self.blind && self.partial.len().saturating_add(last.len()) > INSPECT_MAX {
-            self.go_blind();
+            self.go_blind(on_seen);
         }
         if self.blind {
             self.blind = false;
+            on_seen(Seen::Large(last));
+            on_seen(Seen::LargeEnd);
             return;
         }
         let mut block = last;
@@ -129,9 +148,16 @@ impl SseScanner {
             block = block.strip_prefix(BOM).unwrap_or(block);
         }
         if let Some(event) = read_block(block, &mut self.joined) {
-            on_event(event);
+            on_seen(Seen::Event(event));
         }
         self.partial.clear();
+    }
+}
+
+fn only_events(on_event: &mut impl FnMut(EventRef<'_>)) -> impl FnMut(Seen<'_>) {
+    |seen| match seen {
+        Seen::Event(event) => on_event(event),
+        Seen::Large(_) | Seen::LargeEnd => {}
     }
 }
 

@@ -1,8 +1,11 @@
 //! Where a system prompt lives in each API's request, and how another one gets there.
 //!
 //! Serves the stage rewrite. Chat Completions: the messages of role `system` or `developer` that stand first. Messages:
-//! the field `system`, then messages of role `system` that stand first. System messages further down belong to the
-//! conversation and are never touched. `docs/rewriting.md` shows each result; a test reads it.
+//! the field `system`, then messages of role `system` that stand first. Responses: the field `instructions`, then items
+//! of role `system` or `developer` that stand first. System messages further down belong to the conversation and are
+//! never touched. `docs/rewriting.md` shows each result; a test reads it.
+
+mod responses;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -50,17 +53,20 @@ enum SystemField {
 
 impl Edits<'_> {
     /// Brings a system prompt into the request. `text_json` is its text with JSON's escapes, without the quotes. To be
-    /// asked for once, and before [`Edits::fit`].
+    /// asked for once, and before [`Edits::fit`]. False where this call has no place for one.
     ///
     /// # Errors
     /// When the place where the text belongs holds no value of the kind that the API defines.
-    pub fn system_prompt(&mut self, mode: PromptMode, text_json: &Bytes) -> Result<(), JsonError> {
+    pub fn system_prompt(&mut self, mode: PromptMode, text_json: &Bytes) -> Result<bool, JsonError> {
         match self.view.endpoint() {
             Endpoint::Chat => self.chat_prompt(mode, text_json),
             Endpoint::Messages | Endpoint::CountTokens => self.messages_prompt(mode, text_json),
-            Endpoint::Responses | Endpoint::InputTokens | Endpoint::Compact => Ok(()),
-            Endpoint::Completions | Endpoint::Embeddings | Endpoint::Other(_) => Ok(()),
-        }
+            Endpoint::Responses | Endpoint::InputTokens | Endpoint::Compact => {
+                self.responses_prompt(mode, text_json)
+            }
+            Endpoint::Completions | Endpoint::Embeddings | Endpoint::Other(_) => return Ok(false),
+        }?;
+        Ok(true)
     }
 
     fn chat_prompt(&mut self, mode: PromptMode, text: &[u8]) -> Result<(), JsonError> {
@@ -72,7 +78,10 @@ impl Edits<'_> {
         match (mode, leading.as_slice()) {
             (PromptMode::IfAbsent, [_, ..]) => {}
             (_, []) => self.first_message(array, br#""system""#, text),
-            (PromptMode::Replace, [first, ..]) => self.replace_in_messages(first, &leading, text)?,
+            (PromptMode::Replace, [first, ..]) => {
+                self.replace_in_messages(first, &leading, text, "text")?;
+                self.take_out("messages", &leading, 1);
+            }
             (PromptMode::Prepend, [first, ..]) => {
                 let role = Bytes::copy_from_slice(first.role.of(&self.body));
                 self.first_message(array, &role, text);
@@ -98,11 +107,11 @@ impl Edits<'_> {
                 self.insert(value.inside().end, &[BLANK_LINE, text]);
             }
             (PromptMode::Prepend, SystemField::Blocks(value), _) => {
-                self.insert(value.inside().start, &[&block(text, &[]), b","]);
+                self.insert(value.inside().start, &[&block("text", text, &[]), b","]);
             }
             (PromptMode::Append, SystemField::Blocks(value), _) => {
                 let last = elements(&self.body, value).last().map_or(value, |last| last.value);
-                self.insert(last.end, &[b",", &block(text, &[])]);
+                self.insert(last.end, &[b",", &block("text", text, &[])]);
             }
             (_, SystemField::Other(value), _) => {
                 return self.wrong_kind("the field \"system\" is neither text nor an array", Some(value));
@@ -140,17 +149,18 @@ impl Edits<'_> {
         let marker = self.last_marker(leading).or(of_field);
         let fields = marker.map(|marker| marker.fields).unwrap_or_default();
         let as_blocks = !fields.is_empty() || matches!(field, SystemField::Blocks(_));
-        self.set_field(if as_blocks { blocks(text, &self.spelled(&fields)) } else { string(text) });
-        self.take_out(leading, 0);
+        self.set_field(if as_blocks { blocks("text", text, &self.spelled(&fields)) } else { string(text) });
+        self.take_out("messages", leading, 0);
     }
 
-    /// Chat Completions: the first leading message gets the text and the others go. Its role and the fields that we do
-    /// not know stay as they are.
+    /// Chat Completions and Responses: the first leading message gets the text, with the last marker of all. Its role and
+    /// the fields that we do not know stay as they are. `part` is the type of a part of text.
     fn replace_in_messages(
         &mut self,
         first: &Leading,
         leading: &[Leading],
         text: &[u8],
+        part: &str,
     ) -> Result<(), JsonError> {
         let Some(inner) = self.members_of(first.value) else {
             let fault = Fault { what: JsonFault::TooManyMembers, at: first.value.start };
@@ -164,7 +174,7 @@ impl Edits<'_> {
         let sent = find(&self.body, first.value, "content");
         let has_parts = sent.is_some_and(|content| Kind::of(content.of(&self.body)) == Kind::Array);
         let as_parts = has_parts || !on_part.is_empty();
-        let content = if as_parts { blocks(text, &self.spelled(&on_part)) } else { string(text) };
+        let content = if as_parts { blocks(part, text, &self.spelled(&on_part)) } else { string(text) };
 
         let mut message = ObjectEdit::new(first.value.inside().start, &inner);
         message.set(&self.body, "content", Bytes::from(content));
@@ -179,13 +189,12 @@ impl Edits<'_> {
             }
         }
         message.splices(&mut self.within);
-        self.take_out(leading, 1);
         Ok(())
     }
 
-    /// Takes leading messages out, except for the first `kept`.
-    fn take_out(&mut self, leading: &[Leading], kept: usize) {
-        let Some(messages) = self.view.value(&self.body, "messages") else { return };
+    /// Takes leading messages out of the list of that name, except for the first `kept`.
+    fn take_out(&mut self, list: &str, leading: &[Leading], kept: usize) {
+        let Some(messages) = self.view.value(&self.body, list) else { return };
         let Some((last, before)) = leading.split_last() else { return };
         if before.len() < kept {
             return;
@@ -252,9 +261,9 @@ fn string(text: &[u8]) -> Vec<u8> {
     [b"\"", text, b"\""].concat()
 }
 
-/// A text block, in Chat Completions a content part, with a cache marker.
-fn block(text: &[u8], marker: &[(&'static str, &[u8])]) -> Vec<u8> {
-    let mut block = [br#"{"type":"text","text":""#, text, b"\""].concat();
+/// A text block, in OpenAI's APIs a content part, with a cache marker.
+fn block(kind: &str, text: &[u8], marker: &[(&'static str, &[u8])]) -> Vec<u8> {
+    let mut block = [br#"{"type":""#, kind.as_bytes(), br#"","text":""#, text, b"\""].concat();
     for (name, value) in marker {
         block.extend_from_slice(&[b",\"", name.as_bytes(), b"\":", value].concat());
     }
@@ -263,8 +272,8 @@ fn block(text: &[u8], marker: &[(&'static str, &[u8])]) -> Vec<u8> {
 }
 
 /// An array of one such block.
-fn blocks(text: &[u8], marker: &[(&'static str, &[u8])]) -> Vec<u8> {
-    [b"[", block(text, marker).as_slice(), b"]"].concat()
+fn blocks(kind: &str, text: &[u8], marker: &[(&'static str, &[u8])]) -> Vec<u8> {
+    [b"[", block(kind, text, marker).as_slice(), b"]"].concat()
 }
 
 /// A message. `role` with its quotes.

@@ -66,6 +66,7 @@ impl World {
         match api {
             Api::Chat => &self.chat,
             Api::Messages => &self.messages,
+            Api::Responses | Api::Completions => &self.chat,
         }
     }
 
@@ -150,7 +151,9 @@ fn a_client_is_known_by_its_key_in_any_form() {
             let sent = world.upstream(api).last();
             assert!(!String::from_utf8_lossy(&sent.head).contains(BATCH), "{api:?} {headers}");
             let ours = match api {
-                Api::Chat => (vec![format!("Bearer {TEST_KEY}")], Vec::new()),
+                Api::Chat | Api::Responses | Api::Completions => {
+                    (vec![format!("Bearer {TEST_KEY}")], Vec::new())
+                }
                 Api::Messages => (Vec::new(), vec![TEST_KEY.to_owned()]),
             };
             assert_eq!((sent.values("authorization"), sent.values("x-api-key")), ours, "{api:?} {headers}");

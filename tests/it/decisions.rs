@@ -1,6 +1,7 @@
 //! What flags decide, how it is told, what of the request it changes, and what is counted of it.
 
 mod counted;
+mod params;
 mod reloaded;
 mod rewritten;
 
@@ -47,6 +48,7 @@ impl World {
         match api {
             Api::Chat => &self.chat,
             Api::Messages => &self.messages,
+            Api::Responses | Api::Completions => &self.chat,
         }
     }
 
@@ -97,19 +99,24 @@ fn refusal(api: Api) -> String {
             api.whole().replace("\"content\":\"Hello there\"", "\"content\":null,\"refusal\":\"No.\"")
         }
         Api::Messages => api.whole().replace("end_turn", "refusal"),
+        Api::Responses => api
+            .whole()
+            .replace(r#""type":"output_text","text":"Hello there""#, r#""type":"refusal","refusal":"No.""#),
+        Api::Completions => api.whole().replace("\"stop\"", "\"content_filter\""),
     }
 }
 
 /// The provider had four tokens in its cache.
 fn with_cache(api: Api) -> String {
     match api {
-        Api::Chat => api.whole().replace(
+        Api::Chat | Api::Completions => api.whole().replace(
             "\"total_tokens\":11",
             "\"total_tokens\":11,\"prompt_tokens_details\":{\"cached_tokens\":4}",
         ),
         Api::Messages => {
             api.whole().replace("\"output_tokens\"", "\"cache_read_input_tokens\":4,\"output_tokens\"")
         }
+        Api::Responses => api.whole().replace("\"cached_tokens\":0", "\"cached_tokens\":4"),
     }
 }
 

@@ -4,6 +4,7 @@
 //!
 //! - a `toml` block without a comment is a whole routes.toml: `dimmer check` must take it;
 //! - `<!-- test: on FILE -->` · it is appended to FILE (from the clone's root) first;
+//! - `<!-- test: elsewhere -->` · settings without their table; the test in `src/wire/edit` reads them.
 //! - `<!-- test: not ours -->` · another program's TOML: it must only parse;
 //! - `<!-- test: tour -->` before a `console`, `sh` or `bash` block · part of the page's tour: one gateway for each page
 //!   serves a copy of the clone's routes.toml and prompts, and the tour's blocks run in it from the top. A `text` or
@@ -25,6 +26,7 @@ use crate::harness::{DIMMER, Dimmer};
 /// Pages whose unmarked `toml` blocks are all of one kind.
 const PAGES: &[(&str, &str)] = &[
     ("docs/flags.md", "on routes.toml"),
+    ("docs/parameters.md", "on routes.toml"),
     // Settings without their table; the test in `src/wire/edit` reads this page.
     ("docs/rewriting.md", "elsewhere"),
 ];

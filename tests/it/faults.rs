@@ -1,4 +1,4 @@
-//! The fault × phase matrix: every way in which a provider misbehaves, over both dialects, streamed or not, on a bare
+//! The fault × phase matrix: every way in which a provider misbehaves, over every API, streamed or not, on a bare
 //! route and on one whose requests a flag rewrites and whose usage is counted.
 
 use std::thread;
@@ -161,6 +161,16 @@ fn every_fault_in_messages() {
     matrix(Api::Messages);
 }
 
+#[test]
+fn every_fault_in_responses() {
+    matrix(Api::Responses);
+}
+
+#[test]
+fn every_fault_in_completions() {
+    matrix(Api::Completions);
+}
+
 fn check_row(data: std::net::SocketAddr, row: &Row, name: &str, api: Api) -> Vec<String> {
     let mut wrong = Vec::new();
     for (stream, expected) in [(false, row.whole), (true, row.stream)] {
@@ -247,7 +257,7 @@ fn one(api: Api, upstream: &Upstream) -> Dimmer {
 
 #[test]
 fn a_stream_without_its_last_event_gets_no_end_from_the_gateway() {
-    for api in Api::BOTH {
+    for api in Api::ALL {
         let dimmer = one(api, &ends_stream_without_terminal(api));
         let answer = post_json(dimmer.data, &format!("/r{}", api.path()), &api.ask(true));
         let events = api.events();

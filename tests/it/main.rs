@@ -5,6 +5,8 @@ mod accounts;
 #[cfg(test)]
 mod agents;
 #[cfg(test)]
+mod azure;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod clients;
@@ -12,6 +14,8 @@ mod clients;
 mod context;
 #[cfg(test)]
 mod corners;
+#[cfg(test)]
+mod corpora;
 #[cfg(test)]
 mod dashboards;
 #[cfg(test)]
@@ -23,7 +27,11 @@ mod faults;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod held;
+#[cfg(test)]
 mod http2;
+#[cfg(test)]
+mod keys;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
@@ -38,6 +46,8 @@ mod patience;
 mod reload;
 #[cfg(test)]
 mod replies;
+#[cfg(test)]
+mod responses;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]

@@ -30,7 +30,7 @@ fn config(chat: &Upstream, messages: &Upstream) -> String {
 
 fn name(api: Api) -> &'static str {
     match api {
-        Api::Chat => "chat",
+        Api::Chat | Api::Responses | Api::Completions => "chat",
         Api::Messages => "messages",
     }
 }
@@ -38,7 +38,7 @@ fn name(api: Api) -> &'static str {
 /// What tells the APIs apart on paths that both have.
 fn version(api: Api) -> &'static str {
     match api {
-        Api::Chat => "",
+        Api::Chat | Api::Responses | Api::Completions => "",
         Api::Messages => "anthropic-version: 2023-06-01\r\n",
     }
 }
@@ -112,6 +112,8 @@ fn asked(api: Api) -> BoxedStrategy<(String, String, String)> {
         Api::Messages => {
             r#""max_tokens": 1.0e2,"messages":[{"content":[{"text":"Hi","type":"text"}],"role":"user"}]"#
         }
+        Api::Responses => r#""input" : [{"role":"user","content":"Hi \"model\": \"x\""}]"#,
+        Api::Completions => r#""prompt" : [1, 2.0 ,3]"#,
     };
     let fixed = if api == Api::Messages { fixed.replace("1.0e2", "100") } else { fixed.to_owned() };
     let member = (space(), value(), space());
@@ -146,7 +148,7 @@ fn property<T: std::fmt::Debug>(strategy: BoxedStrategy<T>, cases: u32, check: i
 
 #[test]
 fn generated_requests_arrive_byte_for_byte() {
-    for api in Api::BOTH {
+    for api in Api::ALL {
         let upstream = answers(json("200 OK", api.whole()));
         let dimmer = start(&upstream);
         let connection = Mutex::new(Connection::open(dimmer.data));
@@ -184,6 +186,11 @@ fn outside_the_system_prompt_nothing_changes() {
             Api::Messages,
             r#"{"system" : "Old." ,"max_tokens":9, "model":"m","messages":[ {"role":"user","content":"Hi"}],"t":-0}"#,
             r#"{"system" : "One word." ,"max_tokens":9, "model":"m","messages":[ {"role":"user","content":"Hi"}],"t":-0}"#,
+        ),
+        (
+            Api::Responses,
+            r#"{"instructions" : "Old." ,"input":[ {"role":"user","content":"Hi"}, {"type":"item_reference", "id":"i"}],"t":-0}"#,
+            r#"{"instructions" : "One word." ,"input":[ {"role":"user","content":"Hi"}, {"type":"item_reference", "id":"i"}],"t":-0}"#,
         ),
     ];
     for (api, sent, expected) in cases {

@@ -131,6 +131,20 @@ fn whole_text(api: Api, answer: &Answer) -> String {
             );
             body["content"][0]["text"].as_str().unwrap().to_owned()
         }
+        Api::Responses => {
+            assert!(id.starts_with("resp_") && id.len() > 9, "{body}");
+            assert_eq!((&body["object"], &body["status"]), (&"response".into(), &"completed".into()));
+            assert!(body["created_at"].as_u64().unwrap() > 1_600_000_000, "{body}");
+            assert_eq!(body["usage"]["total_tokens"], 0, "{body}");
+            assert_eq!(body["output"].as_array().unwrap().len(), 1, "{body}");
+            body["output"][0]["content"][0]["text"].as_str().unwrap().to_owned()
+        }
+        Api::Completions => {
+            assert!(id.starts_with("cmpl-") && id.len() > 9, "{body}");
+            assert_eq!(body["choices"][0]["finish_reason"], "stop");
+            assert_eq!(body["usage"]["total_tokens"], 0, "{body}");
+            body["choices"][0]["text"].as_str().unwrap().to_owned()
+        }
     }
 }
 
@@ -184,6 +198,24 @@ fn streamed_text(api: Api, answer: &Answer, usage: bool) -> String {
             assert_eq!((&start["model"], &start["content"]), (&"m-1".into(), &Value::Array(vec![])));
             events.iter().filter_map(|(_, data)| data["delta"]["text"].as_str()).collect()
         }
+        Api::Responses => {
+            for (number, (name, data)) in events.iter().enumerate() {
+                assert_eq!((&data["type"], &data["sequence_number"]), (&(**name).into(), &number.into()));
+            }
+            assert_eq!((events[0].0.as_str(), events.len()), ("response.created", 9), "{events:?}");
+            let (name, last) = events.last().unwrap();
+            assert_eq!(
+                (name.as_str(), &last["response"]["status"]),
+                ("response.completed", &"completed".into())
+            );
+            events.iter().filter_map(|(_, data)| data["delta"].as_str()).collect()
+        }
+        Api::Completions => {
+            let (last, chunks) = events.split_last().unwrap();
+            assert_eq!(last.1, Value::Null, "the last is [DONE]");
+            assert_eq!(chunks.last().unwrap().1["choices"][0]["finish_reason"], "stop");
+            chunks.iter().filter_map(|(_, chunk)| chunk["choices"][0]["text"].as_str()).collect()
+        }
     }
 }
 
@@ -195,6 +227,11 @@ fn wants_json(api: Api) -> &'static [&'static str] {
             r#""response_format":{"json_schema":{"name":"n","schema":{}},"type":"json_schema"},"#,
         ],
         Api::Messages => &[r#""output_config":{"format":{"type":"json_schema","schema":{}}},"#],
+        Api::Responses => &[
+            r#""text":{"format":{"type":"json_object"}},"#,
+            r#""text":{"format":{"name":"n","schema":{},"type":"json_schema"}},"#,
+        ],
+        Api::Completions => &[],
     }
 }
 
@@ -209,6 +246,11 @@ fn forces_tool(api: Api) -> &'static [&'static str] {
             r#""tools":[{"name":"t","input_schema":{}}],"tool_choice":{"type":"any"},"#,
             r#""tools":[{"name":"t","input_schema":{}}],"tool_choice":{"type":"tool","name":"t"},"#,
         ],
+        Api::Responses => &[
+            r#""tools":[{"type":"function","name":"t"}],"tool_choice":"required","#,
+            r#""tools":[{"type":"function","name":"t"}],"tool_choice":{"type":"function","name":"t"},"#,
+        ],
+        Api::Completions => &[],
     }
 }
 
@@ -227,13 +269,18 @@ fn asks_freely(api: Api) -> &'static [&'static str] {
             r#""tools":[{"name":"t","input_schema":{}}],"tool_choice":{"type":"auto"},"#,
             r#""tool_choice":{"type":"none"},"#,
         ],
+        Api::Responses => &[
+            "",
+            r#""text":{"format":{"type":"text"}},"tools":[{"type":"function","name":"t"}],"tool_choice":"auto","#,
+        ],
+        Api::Completions => &[""],
     }
 }
 
 #[test]
 fn a_text_answers_in_both_dialects_whole_and_streamed() {
     let world = World::start();
-    for api in Api::BOTH {
+    for api in Api::ALL {
         for members in asks_freely(api) {
             for route in ["/flagged", "/text", "/chain", "/switched", "/short"] {
                 assert_eq!(
@@ -266,7 +313,7 @@ fn json_is_given_where_json_is_asked_for() {
         |text: String| serde_json::from_str::<Value>(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
     let full = json(r#"{"status":"resting","n":1.5,"list":[true]}"#.to_owned());
     let short = json(r#"{"status":"resting"}"#.to_owned());
-    for api in Api::BOTH {
+    for api in Api::ALL {
         for members in wants_json(api) {
             for (route, expected) in
                 [("/both", &full), ("/json", &short), ("/chain", &short), ("/switched", &full)]
@@ -289,7 +336,7 @@ fn check_error(api: Api, answer: &Answer, message: Option<&str>, retry_after: Op
     assert_eq!((answer.status, answer.code().as_deref()), (503, Some("dimmer_kill_switch")), "{body}");
     assert_eq!(answer.header("x-should-retry"), Some("false"));
     assert_eq!(answer.header("content-type"), Some("application/json"), "never a stream");
-    assert_eq!(body["error"]["type"], if api == Api::Chat { "server_error" } else { "overloaded_error" });
+    assert_eq!(body["error"]["type"], if api == Api::Messages { "overloaded_error" } else { "server_error" });
     assert_eq!(body["type"] == "error", api == Api::Messages, "{body}");
     if let Some(message) = message {
         assert_eq!(body["error"]["message"], message);
@@ -300,7 +347,7 @@ fn check_error(api: Api, answer: &Answer, message: Option<&str>, retry_after: Op
 #[test]
 fn an_error_is_told_as_the_operator_wrote_it() {
     let world = World::start();
-    for api in Api::BOTH {
+    for api in Api::ALL {
         let free = asks_freely(api).iter().chain(wants_json(api)).chain(forces_tool(api));
         for members in free {
             for stream in [false, true] {
@@ -318,7 +365,7 @@ fn an_error_is_told_as_the_operator_wrote_it() {
 #[test]
 fn a_reply_that_cannot_stand_in_is_passed_over() {
     let world = World::start();
-    for api in Api::BOTH {
+    for api in Api::ALL {
         for members in wants_json(api) {
             // A text where JSON must come: nothing else is there.
             for route in ["/text", "/flagged", "/short"] {

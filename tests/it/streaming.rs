@@ -54,7 +54,7 @@ fn waits_for_a_word(pieces: Vec<Vec<u8>>) -> (Upstream, Sender<()>) {
 
 #[test]
 fn each_event_arrives_before_the_next_is_sent() {
-    for api in Api::BOTH {
+    for api in Api::ALL {
         let pieces: Vec<Vec<u8>> = api.events().iter().map(|event| event.as_bytes().to_vec()).collect();
         let (upstream, say) = waits_for_a_word(pieces);
         let dimmer = Dimmer::start(&config(api, &upstream));
@@ -288,7 +288,7 @@ fn a_caller_that_does_not_read_and_goes_away_is_felt() {
 }
 
 fn each_goodbye(check: impl Fn(Api, &str, bool, Goodbye)) {
-    for api in Api::BOTH {
+    for api in Api::ALL {
         for (route, stream, goodbye) in [
             ("r", true, Goodbye::Close),
             ("w", true, Goodbye::Reset),
@@ -352,7 +352,7 @@ fn callers_that_go_away_never_leave_their_answer_to_another() {
 
 #[test]
 fn a_cut_stream_does_not_end_politely() {
-    for api in Api::BOTH {
+    for api in Api::ALL {
         for route in ["r", "w", "f"] {
             let upstream = cuts_body(api);
             let dimmer = Dimmer::start(&config(api, &upstream));

@@ -59,6 +59,7 @@ impl<'d> Reading<'_, 'd> {
         let off = match table.written("off") {
             Some(at) => variants.serve(&at, "off is"),
             None if bound.contains(&SlotKind::Enabled) => variants.off_of_enabled(name).unwrap_or(default),
+            None if bound.contains(&SlotKind::DeniedTools) => variants.off_of_tools(name).unwrap_or(default),
             None => default,
         };
         let (variants, uses) = variants.finish();

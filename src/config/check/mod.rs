@@ -4,10 +4,12 @@
 //! stand-in, so that all errors of a file come at once; the caller throws the result away when there was any.
 
 mod attributes;
+mod capabilities;
 mod conditions;
 mod context;
 mod flags;
 mod operators;
+mod params;
 mod providers;
 mod replies;
 mod routes;
@@ -40,6 +42,7 @@ pub(crate) fn check(root: &Table<'_>) -> Config {
     let flags = flags::flags(root, &attributes, &segments);
     let routes = routes::routes(root, &providers, &targets, &flags);
     unused::warn(root, &routes, &flags);
+    capabilities::warn(root, &models, &routes, &flags);
     let flags = flags.into_iter().map(|drafted| drafted.flag).collect();
     let warnings = Vec::new();
     let watched = Vec::new();

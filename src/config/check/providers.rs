@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::check::server::secret;
+use crate::config::check::server::{secret, secret_at};
 use crate::config::check::{Room, check_name, resolve};
 use crate::config::read::{At, Table};
 use crate::config::{BaseUrl, MockModel, Model, Price, Provider, ProviderKind, Timeouts, json, quantity};
 use crate::names::{ModelName, ProviderName};
-use crate::units::PicoUsd;
+use crate::units::{PicoUsd, Secret};
 use crate::wire::Fit;
 
 /// Reads `[providers]`.
@@ -20,18 +20,20 @@ pub(super) fn providers(root: &Table<'_>) -> Vec<Arc<Provider>> {
         let kind = match table.text("dialect").map(|at| at.value) {
             Some("openai") => ProviderKind::OpenAi,
             Some("anthropic") => ProviderKind::Anthropic,
+            Some("azure-openai") => ProviderKind::AzureOpenAi,
             Some("mock") => ProviderKind::Mock,
             // Any stand-in would lead to errors elsewhere that are none.
             _ => continue,
         };
         let simulated = kind == ProviderKind::Mock;
-        warn_of_idle_keys(&table, simulated);
+        warn_of_idle_keys(&table, kind);
         providers.push(Arc::new(Provider {
             name: ProviderName::from(name.value),
             kind,
             base_url: base_url(&table, kind),
             // A simulated provider needs no key, so that a file whose keys are not at hand yet can be tried out.
-            api_key: if simulated { None } else { secret(&table, "api_key") },
+            api_keys: if simulated { Vec::new() } else { api_keys(&table) },
+            api_version: api_version(&table, kind),
             forward_client_key: !simulated && table.boolean("forward_client_key").unwrap_or(false),
             timeouts: timeouts(&table.table("timeouts")),
             seed: table.whole("seed").unwrap_or(1),
@@ -47,27 +49,90 @@ pub(super) fn providers(root: &Table<'_>) -> Vec<Arc<Provider>> {
     providers
 }
 
-fn warn_of_idle_keys(table: &Table<'_>, simulated: bool) {
-    let (idle, why): (&[&str], _) = if simulated {
-        (&["base_url", "api_key", "forward_client_key"], "the provider is simulated")
-    } else {
-        (&["seed"], "the provider is not simulated")
+fn warn_of_idle_keys(table: &Table<'_>, kind: ProviderKind) {
+    let simulated = "the provider is simulated";
+    let real = ("seed", "the provider is not simulated");
+    let idle: &[(&str, &str)] = match kind {
+        ProviderKind::Mock => &[
+            ("base_url", simulated),
+            ("api_key", simulated),
+            ("api_keys", simulated),
+            ("api_version", simulated),
+            ("forward_client_key", simulated),
+        ],
+        ProviderKind::AzureOpenAi => &[real],
+        ProviderKind::OpenAi | ProviderKind::Anthropic => {
+            &[real, ("api_version", "the provider is not azure-openai")]
+        }
     };
-    for key in idle {
+    for (key, why) in idle {
         if let Some(at) = table.written(key) {
             table.warn(&at.span, &format!("{key} does nothing: {why}"));
         }
     }
 }
 
+/// `api_key` or `api_keys`.
+fn api_keys(table: &Table<'_>) -> Vec<Secret> {
+    let Some(list) = table.written("api_keys") else {
+        return secret(table, "api_key").into_iter().collect();
+    };
+    if table.has("api_key") {
+        table.error_at("api_keys", &list.span, "stands beside api_key: write one of the two");
+    }
+    let mut keys: Vec<Secret> = Vec::new();
+    for at in table.texts("api_keys") {
+        let Some(key) = secret_at(table, "api_keys", &at) else { continue };
+        if keys.contains(&key) {
+            table.error_at("api_keys", &at.span, "this is a key that the list has already: take one out");
+        }
+        keys.push(key);
+    }
+    if list.value.as_array().is_some_and(|list| list.is_empty()) {
+        table.error_at("api_keys", &list.span, "is empty: write the keys, or take the line out to send none");
+    }
+    keys
+}
+
+/// The older style of Azure's API; a date, with `-preview` behind it where it is one.
+fn api_version(table: &Table<'_>, kind: ProviderKind) -> Option<String> {
+    let at = table.text("api_version").filter(|_| kind == ProviderKind::AzureOpenAi)?;
+    let date = at.value.strip_suffix("-preview").unwrap_or(at.value);
+    if date.parse::<jiff::civil::Date>().is_err() || date.len() != "2024-10-21".len() {
+        table.error_at(
+            "api_version",
+            &at.span,
+            "must be a date such as \"2024-10-21\" or \"2025-04-01-preview\"; for the v1 API take the line out",
+        );
+    }
+    Some(at.value.to_owned())
+}
+
 fn base_url(table: &Table<'_>, kind: ProviderKind) -> Option<BaseUrl> {
     let public = match kind {
         ProviderKind::OpenAi => "https://api.openai.com/v1",
         ProviderKind::Anthropic => "https://api.anthropic.com",
+        ProviderKind::AzureOpenAi => return azure_endpoint(table),
         ProviderKind::Mock => return None,
     };
     let written = table.text("base_url").map_or(public, |at| at.value);
     quantity::base_url(written).ok()
+}
+
+/// Every resource has an address of its own; what comes below it is dimmer's to write.
+fn azure_endpoint(table: &Table<'_>) -> Option<BaseUrl> {
+    let Some(at) = table.text("base_url") else {
+        let message = r#"base_url is missing: write the resource's endpoint, base_url = "https://NAME.openai.azure.com""#;
+        table.error(&table.span, message);
+        return None;
+    };
+    let url = quantity::base_url(at.value).ok()?;
+    if url.path.split('/').any(|segment| segment == "openai") {
+        let message =
+            "has /openai in its path: write the resource's endpoint alone, the rest is added for each call";
+        table.error_at("base_url", &at.span, message);
+    }
+    Some(url)
 }
 
 fn timeouts(table: &Table<'_>) -> Timeouts {

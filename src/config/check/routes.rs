@@ -6,9 +6,8 @@ use std::sync::Arc;
 use toml::de::DeValue;
 
 use crate::config::check::flags::Drafted;
-use crate::config::check::slots::{SlotKind, Targets};
-use crate::config::check::{Room, check_name, declared, resolve};
-use crate::config::quantity::did_you_mean;
+use crate::config::check::slots::{SlotKind, TOOL_NAME, Targets, find_flag, flag_slot, tool_names};
+use crate::config::check::{Room, check_name, declared, params, resolve};
 use crate::config::read::{At, Span, Table};
 use crate::config::{Admitted, Model, Prompt, Provider, Reply, Route, Slot, Target};
 use crate::flags::Value;
@@ -54,6 +53,9 @@ impl<'d> Reading<'_, 'd> {
             model: self.model(table),
             system_prompt: self.system_prompt(table),
             prompt_mode: prompt_mode(table),
+            params: params::params(self.root, table, self.flags),
+            denied_tools: self.denied_tools(table),
+            embeddings: self.embeddings(table),
             models: self.admitted(table),
             providers,
             fallback: self.fallback(table),
@@ -113,7 +115,8 @@ impl<'d> Reading<'_, 'd> {
     }
 
     fn flag(&self, table: &Table<'_>, kind: SlotKind) -> Option<&Drafted<'d>> {
-        let slot = table.table(kind.key());
+        let (outer, key) = kind.place(table);
+        let slot = outer.table(key);
         let Some(at) = slot.text("flag") else {
             // An unknown key in there was reported, and is what should have said it.
             let only_known = slot.entries().iter().all(|(key, _)| key.value == "mode");
@@ -123,12 +126,7 @@ impl<'d> Reading<'_, 'd> {
             }
             return None;
         };
-        let found = self.flags.iter().find(|one| one.flag.key.as_str() == at.value);
-        if found.is_none() && !declared(self.root, "flags").contains(&at.value) {
-            let suggestion = did_you_mean(at.value, self.flags.iter().map(|one| one.flag.key.as_str()));
-            slot.error_at("flag", &at.span, &format!("{:?} is no flag{suggestion}", at.value));
-        }
-        found
+        find_flag(self.root, self.flags, &at, &|message| slot.error_at("flag", &at.span, message))
     }
 
     fn enabled(&self, table: &Table<'_>) -> Slot<bool> {
@@ -154,6 +152,37 @@ impl<'d> Reading<'_, 'd> {
         self.literal(table, SlotKind::SystemPrompt, name, |name| self.targets.prompt(name))
     }
 
+    fn embeddings(&self, table: &Table<'_>) -> Slot<Arc<Model>> {
+        let slot = match table.table("embeddings").written("model").map(|at| at.value) {
+            Some(DeValue::String(name)) => {
+                self.literal(table, SlotKind::Embeddings, name, |name| self.targets.model(name))
+            }
+            _ => flag_slot(self.flag(table, SlotKind::Embeddings), |json| self.targets.model(json.as_str()?)),
+        };
+        self.check_embeddings(table, &slot);
+        slot
+    }
+
+    fn denied_tools(&self, table: &Table<'_>) -> Slot<Arc<[Box<str>]>> {
+        let named = |names: Vec<&str>| names.into_iter().map(Box::from).collect();
+        let tools = table.table("tools");
+        let Some(at) = tools.written("deny").filter(|at| at.value.as_array().is_some()) else {
+            let drafted = self.flag(table, SlotKind::DeniedTools);
+            return flag_slot(drafted, |json| tool_names(json).map(named));
+        };
+        let texts = tools.texts("deny");
+        if texts.is_empty() {
+            tools.error_at("deny", &at.span, "the list is empty: name a tool, or take the line out");
+        }
+        for text in &texts {
+            if tool_names(&text.value.into()).is_none() {
+                let message = format!("{:?} can be no tool's name, which has {TOOL_NAME}", text.value);
+                tools.error_at("deny", &text.span, &message);
+            }
+        }
+        Slot::Fixed(named(texts.iter().map(|text| text.value).collect()))
+    }
+
     fn literal<T>(
         &self,
         table: &Table<'_>,
@@ -165,7 +194,8 @@ impl<'d> Reading<'_, 'd> {
         if name != "as_sent"
             && let Some(why) = kind.refuses(&value, self.root)
         {
-            let span = table.written(kind.key()).map(|at| at.span).unwrap_or_default();
+            let (outer, key) = kind.place(table);
+            let span = outer.written(key).map(|at| at.span).unwrap_or_default();
             table.error(&span, &format!("{} is {name:?}, {why}", kind.key()));
         }
         find(name).map_or(Slot::AsSent, Slot::Fixed)
@@ -242,6 +272,43 @@ impl<'d> Reading<'_, 'd> {
     }
 }
 
+impl Reading<'_, '_> {
+    /// Embeddings are a call of OpenAI's API. Vectors of two models cannot be compared, so a flag between them is for the
+    /// day on which the index is made anew.
+    fn check_embeddings(&self, table: &Table<'_>, slot: &Slot<Arc<Model>>) {
+        let wrong = |model: &Model| !model.provider.kind.speaks(Dialect::OpenAi);
+        let message = |model: &Model| {
+            format!(
+                "model {:?} is served by {:?}, which does not speak openai, the API of embeddings",
+                model.name, model.provider.name
+            )
+        };
+        let span = || table.table("embeddings").written("model").map(|at| at.span).unwrap_or_default();
+        match slot {
+            Slot::Fixed(model) if wrong(model) => {
+                table.error(&span(), &format!("embeddings.model: {}", message(model)));
+            }
+            Slot::Flag { flag, values } => {
+                let models = || values.iter().flatten();
+                if let Some(model) = models().find(|model| wrong(model)) {
+                    table.error(
+                        &span(),
+                        &format!("embeddings.model: flag {:?}: {}", flag.key, message(model)),
+                    );
+                }
+                if values.len() > 1 {
+                    let warning = format!(
+                        "flag {:?} moves embeddings from model to model, and vectors of different models cannot be compared: each needs an index of its own",
+                        flag.key
+                    );
+                    table.warn(&span(), &warning);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 /// An alias is no model: upstream nobody knows it, so something else must say which model is meant.
 fn check_alias_model(table: &Table<'_>, route: &Route) {
     let Some(at) = table.written("aliases").filter(|_| !route.aliases.is_empty()) else { return };
@@ -275,16 +342,6 @@ fn warn_of_two_dialects(table: &Table<'_>, route: &Route) {
         );
         table.warn(&span, &message);
     }
-}
-
-/// A slot that a flag decides. Values that do not fit were reported where the flag says them.
-fn flag_slot<T>(drafted: Option<&Drafted<'_>>, read: impl Fn(&serde_json::Value) -> Option<T>) -> Slot<T> {
-    let Some(drafted) = drafted else { return Slot::AsSent };
-    let values = drafted.flag.variants.iter().map(|variant| match &variant.value {
-        Value::AsSent => None,
-        Value::Json(json) => read(json),
-    });
-    Slot::Flag { flag: Arc::clone(&drafted.flag), values: values.collect() }
 }
 
 fn prompt_mode(table: &Table<'_>) -> PromptMode {

@@ -171,7 +171,11 @@ const TOKEN_BYTES_MIN: usize = 32;
 
 /// Follows a reference to a secret and has its file watched.
 pub(super) fn secret(table: &Table<'_>, key: &str) -> Option<Secret> {
-    let at = table.text(key)?;
+    secret_at(table, key, &table.text(key)?)
+}
+
+/// The same for one of a list.
+pub(super) fn secret_at(table: &Table<'_>, key: &str, at: &At<&str>) -> Option<Secret> {
     let reference = secrets::reference(at.value).ok()?;
     let (result, file) = secrets::resolve(&reference, table.loading.base_dir, table.loading.env);
     table.loading.watched.borrow_mut().extend(file);

@@ -4,6 +4,7 @@ use serde_json::Value as Json;
 use toml::de::DeValue;
 
 use crate::config::check::providers::check_not_reserved;
+use crate::config::check::slots::tool_names;
 use crate::config::json;
 use crate::config::quantity::did_you_mean;
 use crate::config::read::{At, Span, Table};
@@ -97,6 +98,34 @@ impl<'d> Variants<'d> {
             return None;
         }
         Some(self.push("false", off))
+    }
+
+    /// What a flag bound to `tools.deny` serves when it is killed: every tool that one of its variants takes out.
+    pub(super) fn off_of_tools(&mut self, flag: &At<&str>) -> Option<VariantIndex> {
+        let names_of = |variant: &Variant| match &variant.value {
+            Value::Json(json) => tool_names(json).map(|names| names.into_iter().map(str::to_owned).collect()),
+            Value::AsSent => None,
+        };
+        let lists: Vec<Option<Vec<String>>> = self.list.iter().map(names_of).collect();
+        let mut union: Vec<String> = Vec::new();
+        for name in lists.iter().flatten().flatten() {
+            if !union.contains(name) {
+                union.push(name.clone());
+            }
+        }
+        let covers = |list: &Vec<String>| union.iter().all(|name| list.contains(name));
+        if let Some(found) = lists.iter().position(|list| list.as_ref().is_some_and(covers)) {
+            return u16::try_from(found).ok().map(VariantIndex);
+        }
+        if union.is_empty() {
+            return None;
+        }
+        let name = union.join("+");
+        if name.len() > NAME_BYTES_MAX || self.find(&name).is_some() {
+            self.table.error(&flag.span, "says not what is served when it is killed: write off = …");
+            return None;
+        }
+        Some(self.push(&name, Value::Json(union.into())))
     }
 
     /// The variants, and where each was named.

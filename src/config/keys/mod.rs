@@ -80,6 +80,8 @@ pub(crate) enum Kind {
     List(&'static Kind),
     /// A table of names that the file chooses, each with a value of this kind.
     Map(&'static Kind),
+    /// A table of parameters: see `wire::PARAMS`.
+    Params,
     /// A table whose keys the table of keys lists.
     Table,
     /// A table of tables whose names the file chooses.
@@ -161,6 +163,7 @@ impl Kind {
             Self::List(Self::Text) => r#"a list of texts such as ["a", "b"]"#,
             Self::List(inner) => return format!("a list, each of it {}", inner.expected()),
             Self::Map(_) => r#"a table such as { a = …, b = … }"#,
+            Self::Params => "a table such as { temperature = 0.2, max_tokens = { max = 1024 } }",
             Self::Table | Self::Named => "a table",
             Self::Tables => "a list of tables, each written [[…]]",
             Self::Either(one, other) => return format!("{} or {}", one.expected(), other.expected()),
@@ -185,7 +188,7 @@ impl Kind {
             Self::Any => "…",
             Self::When => r#"{ tier = "pro" }"#,
             Self::List(inner) => return format!("[{}]", inner.sample()),
-            Self::Map(_) | Self::Table | Self::Named | Self::Tables => "{ … }",
+            Self::Map(_) | Self::Params | Self::Table | Self::Named | Self::Tables => "{ … }",
             Self::Either(one, _) => return one.sample(),
         };
         sample.to_owned()

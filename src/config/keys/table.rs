@@ -170,7 +170,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("providers", Kind::Named, Need::Required, "The companies or servers behind the APIs."),
     key(
         "providers.*.dialect",
-        Kind::Choice(&["openai", "anthropic", "mock"], &["azure-openai", "gemini", "bedrock"]),
+        Kind::Choice(&["openai", "anthropic", "azure-openai", "mock"], &["gemini", "bedrock"]),
         Need::Required,
         "Whose API it speaks; `mock` is simulated inside the binary and speaks every dialect.",
     ),
@@ -178,7 +178,13 @@ pub(crate) const KEYS: &[Key] = &[
         "providers.*.base_url",
         Kind::Url,
         Need::Absent("the provider's own public address"),
-        "What that provider's own SDK takes as its base URL.",
+        "What that provider's own SDK takes as its base URL. Required for `azure-openai`, where it is the resource's endpoint, such as `https://NAME.openai.azure.com`.",
+    ),
+    key(
+        "providers.*.api_version",
+        Kind::Text,
+        Need::Absent("the v1 API, which has no versions"),
+        "For `azure-openai` only: calls go to `/openai/deployments/MODEL/…` with this `api-version`, such as `2024-10-21`.",
     ),
     key(
         "providers.*.api_key",
@@ -186,7 +192,12 @@ pub(crate) const KEYS: &[Key] = &[
         Need::Absent("no key is sent"),
         "The key that dimmer sends: `\"${NAME}\"` or `\"file:PATH\"`.",
     ),
-    later("providers.*.api_keys", Kind::List(&Kind::Secret), "Several keys in rotation."),
+    key(
+        "providers.*.api_keys",
+        Kind::List(&Kind::Secret),
+        Need::Absent("`api_key` alone, or none"),
+        "Several keys instead of one `api_key`: each conversation keeps to one, and one that is refused (401) or limited (429) rests for a while.",
+    ),
     key(
         "providers.*.forward_client_key",
         Kind::Bool,
@@ -283,7 +294,7 @@ pub(crate) const KEYS: &[Key] = &[
         "models.*.fit.cap_max_tokens",
         Kind::Count,
         Need::Absent("no cap"),
-        "`max_tokens` and `max_completion_tokens` above it become it.",
+        "`max_tokens` and `max_completion_tokens`, in Responses `max_output_tokens`, above it become it.",
     ),
     later("models.*.allow", Kind::When, "The tier guard: who may be served by it."),
     key(
@@ -386,7 +397,9 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "flags.*.off",
         Kind::Any,
-        Need::Absent("the default; false for a boolean flag bound to `enabled`"),
+        Need::Absent(
+            "the default; false for a flag bound to `enabled`, all names for one bound to `tools.deny`",
+        ),
         "Served when the flag is killed.",
     ),
     key("flags.*.by", Kind::Text, default(r#""targeting_key""#), BY_DOC),
@@ -463,9 +476,33 @@ pub(crate) const KEYS: &[Key] = &[
         default(r#""replace""#),
         "What becomes of the system prompt that the app sent.",
     ),
-    later("routes.*.params", Kind::Table, "Parameters that flags decide."),
-    later("routes.*.tools", Kind::Table, "Tools that are taken out."),
-    later("routes.*.embeddings", Kind::Table, "The model of embeddings."),
+    key(
+        "routes.*.params",
+        Kind::Params,
+        Need::Absent("as the app sent them"),
+        "Parameters by their names in docs/parameters.md, each with a value, `{ default = … }`, `{ max = … }` or `.flag`; so may `default` and `max` be.",
+    ),
+    key("routes.*.tools", Kind::Table, Need::Absent("as the app sent them"), "Tools that are taken out."),
+    key(
+        "routes.*.tools.deny",
+        Kind::Either(&Kind::List(&Kind::Text), &Kind::Table),
+        Need::Absent("none is taken out"),
+        "Names of tools, labels of MCP servers or types of a provider's own tools, or `tools.deny.flag`.",
+    ),
+    key(
+        "routes.*.tools.deny.flag",
+        Kind::Text,
+        Need::Absent("no flag"),
+        "A flag of names, or of lists of names.",
+    ),
+    key("routes.*.embeddings", Kind::Table, Need::Absent("as the app asked"), "Who makes embeddings."),
+    key(
+        "routes.*.embeddings.model",
+        TEXT_OR_TABLE,
+        Need::Absent("as the app asked"),
+        "A model, or `embeddings.model.flag`.",
+    ),
+    key("routes.*.embeddings.model.flag", Kind::Text, Need::Absent("no flag"), "A flag of models."),
     key(
         "routes.*.models",
         Kind::Either(&Kind::Choice(&["any", "declared"], &[]), &Kind::List(&Kind::Text)),

@@ -337,7 +337,7 @@ fn one_mistake_is_one_error() {
     check(
         "[providers.o]\ndialect = \"opnai\"\n[models.c]\nprovider = \"o\"\n",
         &[
-            r#"2:11: provider "o": dialect: must be "openai", "anthropic" or "mock", not "opnai"; did you mean "openai"?"#,
+            r#"2:11: provider "o": dialect: must be "openai", "anthropic", "azure-openai" or "mock", not "opnai"; did you mean "openai"?"#,
         ],
     );
     check(

@@ -122,6 +122,6 @@ fn the_file_of_the_repository_becomes_real_by_the_lines_that_it_names() {
     let config = crate::config::parse(&real.join("\n"), "f", root, &env())
         .unwrap_or_else(|errors| panic!("{}", errors.pretty()));
     assert!(
-        config.providers.iter().all(|provider| provider.api_key.is_some() && provider.base_url.is_some())
+        config.providers.iter().all(|provider| !provider.api_keys.is_empty() && provider.base_url.is_some())
     );
 }

@@ -8,13 +8,13 @@ const PROVIDER: &str = "provider = \"sim\"\n[providers.o]\ndialect = \"openai\"\
 #[test]
 fn references_are_followed() {
     let config = loaded(&format!("{PROVIDER}api_key = \"${{KEY}}\"\n"));
-    assert_eq!(config.providers[1].api_key.as_ref().unwrap().reveal(), "sk-0123456789");
-    assert_eq!(loaded(PROVIDER).providers[1].api_key, None);
+    assert_eq!(config.providers[1].api_keys[0].reveal(), "sk-0123456789");
+    assert_eq!(loaded(PROVIDER).providers[1].api_keys, []);
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("key"), "sk-from-file\r\n").unwrap();
     let text = format!("{BASE}{PROVIDER}api_key = \"file:key\"\n");
     let from_file = parse(&text, "f", directory.path(), &env()).unwrap();
-    assert_eq!(from_file.providers[1].api_key.as_ref().unwrap().reveal(), "sk-from-file");
+    assert_eq!(from_file.providers[1].api_keys[0].reveal(), "sk-from-file");
     assert_eq!(
         from_file.watched.iter().map(|file| file.path()).collect::<Vec<_>>(),
         [directory.path().join("key")]
@@ -79,4 +79,24 @@ fn a_configuration_shown_for_debugging_has_no_secret() {
         loaded(&format!("{PROVIDER}api_key = \"${{KEY}}\"\n[clients.c]\nkey = \"${{OTHER_KEY}}\"\n"));
     let shown = format!("{config:?}");
     assert!(shown.contains("[secret]") && !shown.contains("sk-"), "{shown}");
+}
+
+#[test]
+fn several_keys_stand_instead_of_one() {
+    let keys = |lines: &str| format!("{PROVIDER}{lines}\n");
+    let config = loaded(&keys("api_keys = [\"${KEY}\", \"${OTHER_KEY}\"]"));
+    let told: Vec<&str> = config.providers[1].api_keys.iter().map(|key| key.reveal()).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    check(
+        &keys("api_key = \"${KEY}\"\napi_keys = [\"${OTHER_KEY}\"]"),
+        &[r#"5:12: provider "o": api_keys: stands beside api_key: write one of the two"#],
+    );
+    check(
+        &keys("api_keys = [\"${KEY}\", \"${KEY}\"]"),
+        &[r#"4:23: provider "o": api_keys: this is a key that the list has already: take one out"#],
+    );
+    check(
+        &keys("api_keys = []"),
+        &[r#"4:12: provider "o": api_keys: is empty: write the keys, or take the line out to send none"#],
+    );
 }

@@ -1,8 +1,9 @@
 //! Durations, sizes, shares and addresses; and what the whole file becomes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::environment::{BASE, loaded, parsed};
+use super::environment::{BASE, check, loaded, parsed};
 use crate::config::quantity::{base_url, duration, nearest, share, size};
 use crate::config::{Admitted, AnswerHeaders, ProviderKind, ReplyContent, Slot, Source};
 use crate::units::PicoUsd;
@@ -224,5 +225,93 @@ fn what_nothing_uses_is_warned_of() {
                 base + 3
             ),
         ]
+    );
+}
+
+/// Two models at a real provider, and a flag that moves requests from the first to the second.
+fn moved(from: &str, to: &str, fit: &str) -> Vec<String> {
+    let text = format!(
+        "[routes.r]\npath = \"/r\"\nprovider = \"o\"\nmodel.flag = \"m\"\n[providers.o]\ndialect = \"openai\"\n\
+         [models.\"{from}\"]\nprovider = \"o\"\n[models.\"{to}\"]\nprovider = \"o\"\n{fit}\n\
+         [flags.m]\nowner = \"x\"\npermanent = true\ndefault = \"{from}\"\n\
+         [[flags.m.rules]]\nname = \"some\"\npercent = 5\nserve = \"{to}\"\n"
+    );
+    let text = text.replace("[routes.r]", "provider = \"sim\"\n[routes.r]");
+    loaded(&text).warnings.into_iter().filter(|line| line.contains("(known")).collect()
+}
+
+#[test]
+fn models_of_a_flag_that_take_different_things_are_warned_of() {
+    let warnings = moved("gpt-4o", "gpt-6-sol", "");
+    let expected = "flag \"m\": rule \"some\" serves \"gpt-6-sol\" where requests are made for \"gpt-4o\": it takes no \
+        temperature, top_p, presence_penalty, frequency_penalty, logprobs, top_logprobs, logit_bias; wants \
+        max_completion_tokens for max_tokens; write fit = { drop = [\"temperature\", \"top_p\", \"presence_penalty\", \
+        \"frequency_penalty\", \"logprobs\", \"top_logprobs\", \"logit_bias\"], rename = { max_tokens = \
+        \"max_completion_tokens\" } } in [models.gpt-6-sol], or add to the one that is there (known of these models on \
+        2026-11-20)";
+    assert!(warnings.len() == 1 && warnings.iter().all(|line| line.ends_with(expected)), "{warnings:?}");
+
+    let mended = "fit = { drop = [\"temperature\", \"top_p\", \"presence_penalty\", \"frequency_penalty\", \"logprobs\", \
+        \"top_logprobs\", \"logit_bias\"], rename = { max_tokens = \"max_completion_tokens\" } }";
+    assert_eq!(moved("gpt-4o", "gpt-6-sol", mended), Vec::<String>::new());
+    // The other way round everything is taken, but answers are shorter.
+    let back = moved("gpt-6-sol", "gpt-4o", "");
+    assert!(
+        back.iter().any(|line| line.contains("it writes 16384 tokens at most; reads 128000 tokens at most")),
+        "{back:?}"
+    );
+    assert_eq!(moved("gpt-4o", "a-model-of-ours", ""), Vec::<String>::new());
+}
+
+#[test]
+fn a_model_that_ends_soon_is_warned_of() {
+    let warnings = moved("gpt-5", "o3-mini", "");
+    let ends = |text: &str| warnings.iter().filter(|line| line.contains(text)).count();
+    assert_eq!(ends("announced that it will be turned off on 2026-12-11"), 1, "{warnings:?}");
+    assert_eq!(ends("announced that it was to be turned off on 2026-10-23"), 1, "{warnings:?}");
+}
+
+#[test]
+fn an_azure_resource_has_an_address_and_maybe_a_version() {
+    let azure =
+        |lines: &str| format!("provider = \"sim\"\n[providers.o]\ndialect = \"azure-openai\"\n{lines}\n");
+    let provider = |lines: &str| Arc::clone(&loaded(&azure(lines)).providers[1]);
+    let v1 = provider("base_url = \"https://n.openai.azure.com/\"");
+    assert_eq!((v1.kind, &v1.api_version), (ProviderKind::AzureOpenAi, &None));
+    for version in ["2024-10-21", "2025-04-01-preview"] {
+        let dated =
+            provider(&format!("base_url = \"https://n.openai.azure.com\"\napi_version = \"{version}\""));
+        assert_eq!(dated.api_version.as_deref(), Some(version));
+    }
+    check(
+        &azure(""),
+        &[
+            r#"2:12: provider "o": base_url is missing: write the resource's endpoint, base_url = "https://NAME.openai.azure.com""#,
+        ],
+    );
+    check(
+        &azure("base_url = \"https://n.openai.azure.com/openai/v1\""),
+        &[
+            r#"4:12: provider "o": base_url: has /openai in its path: write the resource's endpoint alone, the rest is added for each call"#,
+        ],
+    );
+    for version in ["v1", "preview", "2024-13-01", "20241021"] {
+        check(
+            &azure(&format!("base_url = \"https://n.x\"\napi_version = \"{version}\"")),
+            &[
+                r#"5:15: provider "o": api_version: must be a date such as "2024-10-21" or "2025-04-01-preview"; for the v1 API take the line out"#,
+            ],
+        );
+    }
+    let elsewhere = loaded(
+        &azure("").replace("azure-openai", "openai").replace("\n\n", "\napi_version = \"2024-10-21\"\n"),
+    );
+    assert!(
+        elsewhere
+            .warnings
+            .iter()
+            .any(|line| line.ends_with("api_version does nothing: the provider is not azure-openai")),
+        "{:?}",
+        elsewhere.warnings
     );
 }

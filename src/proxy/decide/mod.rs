@@ -1,6 +1,10 @@
 //! 3: flags and guards → Decision. Pure but for counters: no I/O, no clock, no waiting; never fails a request because of a
 //! flag.
 
+mod held;
+
+pub(crate) use held::follow;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,19 +14,27 @@ use crate::config::Admitted;
 use crate::flags::{Context, Evaluation, EvaluationError, FlagState, Reason, evaluate};
 use crate::proxy::error::{Phase, ProxyError};
 use crate::snapshot::{
-    FlagPlan, ModelPlan, ProviderPlan, ReplyPlan, RoutePlan, SlotPlan, Snapshot, TargetPlan,
+    FlagPlan, KeyWish, ModelPlan, ProviderPlan, ReplyPlan, RoutePlan, SlotPlan, Snapshot, TargetPlan,
 };
-use crate::wire::{Endpoint, ErrorCode, PromptMode};
+use crate::wire::{Endpoint, ErrorCode, ParamEdit, PromptMode};
 
 /// What is served, and why.
 #[derive(Debug)]
 pub struct Decision {
     /// Every flag that was evaluated, in the order of the slots.
-    pub evaluated: SmallVec<[Evaluated; 3]>,
+    pub evaluated: SmallVec<[Evaluated; 4]>,
     /// Who answers.
     pub answerer: Answerer,
     /// The system prompt to write, as escaped JSON text, and how.
     pub prompt: Option<(Bytes, PromptMode)>,
+    /// Which of the provider's keys is wanted.
+    pub key: KeyWish,
+    /// What the request continues lives with the caller's own key: that one is sent again, if it may be.
+    pub callers_key: bool,
+    /// The parameters that apply, in the vocabulary's order.
+    pub params: SmallVec<[ParamEdit; 2]>,
+    /// The names of the tools to take out.
+    pub denied_tools: Option<Arc<[Box<str>]>>,
     /// The route is on.
     pub enabled: bool,
     /// The answer is from the fallback, and why.
@@ -88,13 +100,16 @@ fn decide(
     route: &RoutePlan,
     endpoint: Endpoint,
     context: &Context<'_>,
-    evaluated: &mut SmallVec<[Evaluated; 3]>,
+    evaluated: &mut SmallVec<[Evaluated; 4]>,
 ) -> Result<Decision, ProxyError> {
     let enabled = choose(&route.enabled, context, evaluated).copied().unwrap_or(true);
     if !enabled {
         let reply = route.fallback.first().cloned();
         let fallback = reply.is_some().then_some("killed");
         return Ok(Decision { enabled: false, fallback, ..Decision::of(Answerer::Reply(reply)) });
+    }
+    if endpoint == Endpoint::Embeddings && route.reads_embeddings {
+        return embeddings(snapshot, route, context, evaluated);
     }
     if !endpoint.generation() {
         return pass_through(route, endpoint);
@@ -113,6 +128,13 @@ fn decide(
             }
         }
     });
+    let params = params(route, context, evaluated);
+    let denied_tools = choose(&route.denied_tools, context, evaluated).cloned();
+    Ok(Decision { prompt, params, denied_tools, ..answered(answerer, endpoint) })
+}
+
+/// What a decision about the answerer alone comes to.
+fn answered(answerer: Result<Answerer, ProxyError>, endpoint: Endpoint) -> Decision {
     let (answerer, refusal) = match answerer {
         Ok(answerer) => {
             let refusal = cannot_speak(&answerer, endpoint);
@@ -120,7 +142,41 @@ fn decide(
         }
         Err(refusal) => (Answerer::Nobody, Some(refusal)),
     };
-    Ok(Decision { prompt, refusal: refusal.map(Box::new), ..Decision::of(answerer) })
+    Decision { refusal: refusal.map(Box::new), ..Decision::of(answerer) }
+}
+
+/// What the route's slots say of parameters; those of which they say nothing are left out.
+fn params(
+    route: &RoutePlan,
+    context: &Context<'_>,
+    evaluated: &mut SmallVec<[Evaluated; 4]>,
+) -> SmallVec<[ParamEdit; 2]> {
+    let mut params = SmallVec::new();
+    for plan in &route.params {
+        let set = choose(&plan.set, context, evaluated).cloned();
+        let default = choose(&plan.default, context, evaluated).cloned();
+        let max = choose(&plan.max, context, evaluated).cloned();
+        if set.is_some() || default.is_some() || max.is_some() {
+            params.push(ParamEdit { param: plan.param, set, default, max });
+        }
+    }
+    params
+}
+
+/// Embeddings keep their model unless the route has one for them: the flag of `model` never moves them, because vectors
+/// of two models cannot be compared.
+fn embeddings(
+    snapshot: &Snapshot,
+    route: &RoutePlan,
+    context: &Context<'_>,
+    evaluated: &mut SmallVec<[Evaluated; 4]>,
+) -> Result<Decision, ProxyError> {
+    let endpoint = Endpoint::Embeddings;
+    let answerer = match choose(&route.embeddings, context, evaluated) {
+        Some(plan) => Ok(Answerer::Model { plan: Arc::clone(plan), as_sent: false }),
+        None => as_sent(snapshot, route, endpoint, context),
+    };
+    Ok(answered(answerer, endpoint))
 }
 
 /// No flag applies: the route's provider gets the request as it is.
@@ -136,12 +192,17 @@ pub(crate) fn pass_through(route: &RoutePlan, endpoint: Endpoint) -> Result<Deci
 fn choose<'s, T>(
     slot: &'s SlotPlan<T>,
     context: &Context<'_>,
-    evaluated: &mut SmallVec<[Evaluated; 3]>,
+    evaluated: &mut SmallVec<[Evaluated; 4]>,
 ) -> Option<&'s T> {
     match slot {
         SlotPlan::AsSent => None,
         SlotPlan::Fixed(value) => Some(value),
         SlotPlan::Flag { plan, values } => {
+            // A flag on several slots is decided, told and counted once.
+            let known = evaluated.iter().find(|one| Arc::ptr_eq(&one.plan.flag, &plan.flag));
+            if let Some(variant) = known.map(|one| one.evaluation.variant) {
+                return values.get(usize::from(variant.0)).and_then(Option::as_ref);
+            }
             // The place of kills and overrides: today every flag is as the file says.
             let evaluation = evaluate(&plan.flag, context, &FlagState::default());
             plan.series.evaluated(evaluation.variant.0, evaluation.reason);
@@ -167,24 +228,37 @@ fn as_sent(
     };
     let means_route = snapshot.by_alias.contains_key(asked) && known.is_none();
     if !admitted || means_route {
-        return Err(not_admitted(snapshot, route, asked, means_route));
+        return Err(not_admitted(snapshot, route, endpoint, asked, means_route));
     }
     Ok(match known {
         Some(plan) => Answerer::Model { plan: Arc::clone(plan), as_sent: true },
+        None if endpoint == Endpoint::Embeddings => match route.other_provider(endpoint.dialect()) {
+            Some(provider) => Answerer::Unknown { provider: Arc::clone(provider) },
+            None => Answerer::Unknown { provider: provider(route, endpoint)? },
+        },
         None => Answerer::Unknown { provider: provider(route, endpoint)? },
     })
 }
 
-fn not_admitted(snapshot: &Snapshot, route: &RoutePlan, asked: &str, means_route: bool) -> ProxyError {
+fn not_admitted(
+    snapshot: &Snapshot,
+    route: &RoutePlan,
+    endpoint: Endpoint,
+    asked: &str,
+    means_route: bool,
+) -> ProxyError {
     let names: Vec<&str> = match &route.models {
         Admitted::Only(models) => models.iter().map(|model| model.name.as_str()).collect(),
         Admitted::Any | Admitted::Declared => snapshot.model_names().map(|name| name.as_str()).collect(),
     };
-    let why = if means_route {
-        format!("`{asked}` means the route `{}`, whose flags leave the model to the app", route.name)
-    } else {
-        format!("the route `{}` does not take the model `{asked}`", route.name)
-    };
+    let why =
+        if means_route && matches!(route.embeddings, SlotPlan::AsSent) && endpoint == Endpoint::Embeddings {
+            format!("`{asked}` means the route `{}`, which has no `embeddings.model`", route.name)
+        } else if means_route {
+            format!("`{asked}` means the route `{}`, whose flags leave the model to the app", route.name)
+        } else {
+            format!("the route `{}` does not take the model `{asked}`", route.name)
+        };
     ProxyError::caller(
         ErrorCode::ModelNotAdmitted,
         Phase::Decide,
@@ -235,7 +309,20 @@ impl Decision {
     /// This one answers, and nothing else is to be said.
     fn of(answerer: Answerer) -> Self {
         let evaluated = SmallVec::new();
-        Self { evaluated, answerer, prompt: None, enabled: true, fallback: None, refusal: None }
+        let params = SmallVec::new();
+        let (prompt, denied_tools, fallback, refusal) = (None, None, None, None);
+        Self {
+            evaluated,
+            answerer,
+            prompt,
+            key: KeyWish::First,
+            callers_key: false,
+            params,
+            denied_tools,
+            enabled: true,
+            fallback,
+            refusal,
+        }
     }
 
     /// The place of what answers among the route's series.

@@ -5,6 +5,7 @@
 //! written.
 
 mod connect;
+mod key;
 mod pool;
 
 pub(crate) use connect::Connector;
@@ -45,7 +46,7 @@ pub(crate) struct Answered {
 pub(crate) async fn send(exchange: &mut Exchange, outgoing: Outgoing) -> Result<Answered, ProxyError> {
     let provider = Arc::clone(&outgoing.provider);
     exchange.provider = Some(Arc::clone(&provider));
-    let our_credential = outgoing.our_credential;
+    exchange.key = outgoing.key;
     let began = clock::now();
     let result = attempt(exchange, &provider, outgoing).await;
     let took = clock::now().saturating_duration_since(began);
@@ -63,12 +64,10 @@ pub(crate) async fn send(exchange: &mut Exchange, outgoing: Outgoing) -> Result<
             format!("the provider `{}` {oddity}", provider.provider.name),
         ));
     }
-    match status {
-        Some(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) if our_credential => {
-            Err(credential_refused(&provider, status))
-        }
-        _ => result,
+    if let (Some(place), Ok(answered)) = (exchange.key, &result) {
+        key::judge(&provider, place, &answered.response)?;
     }
+    result
 }
 
 async fn attempt(
@@ -261,14 +260,4 @@ fn closed(name: &str) -> ProxyError {
              not sent again"
         ),
     )
-}
-
-fn credential_refused(provider: &ProviderPlan, status: StatusCode) -> ProxyError {
-    let name = &provider.provider.name;
-    ProxyError::upstream(
-        ErrorCode::UpstreamCredential,
-        Phase::Await,
-        format!("the provider `{name}` refused the gateway's own credential with {}", status.as_u16()),
-    )
-    .detail(format!("check providers.{name}.api_key"))
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::HeaderMap;
 use smallvec::SmallVec;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::config::{AttributeKind, AttributeSpec, OwnedAttribute, Source};
 use crate::flags::{AttributeValue, Context};
@@ -67,6 +68,17 @@ impl<'a> Gathered<'a> {
         let model = read.and_then(|(view, body)| view.model(body));
         let tools = read.filter(|_| exchange.snapshot.needs_tools).map(|(view, body)| view.tool_names(body));
         Ok(Self { targeting_key, conversation, custom, model, read: read.is_some(), tools })
+    }
+
+    /// What keeps a request to one of a provider's keys: its conversation, else its user, else its client. None where no
+    /// provider has several.
+    pub(crate) fn subject(&self, exchange: &Exchange, caller: &Caller) -> Option<u64> {
+        if !exchange.snapshot.several_keys {
+            return None;
+        }
+        let client = caller.client.as_ref().map(|client| client.name.as_str());
+        let subject = self.conversation.as_deref().or(self.targeting_key.as_deref()).or(client)?;
+        Some(xxh3_64(subject.as_bytes()))
     }
 
     /// The declared attributes' values, for [`Gathered::context`].

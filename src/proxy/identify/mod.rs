@@ -23,7 +23,7 @@ use http::{HeaderName, Method, Version, header};
 use crate::proxy::error::{Phase, ProxyError};
 use crate::proxy::exchange::Exchange;
 use crate::snapshot::RoutePlan;
-use crate::wire::{ErrorCode, RequestView};
+use crate::wire::{Endpoint, ErrorCode, RequestView};
 
 /// What a request's head says.
 #[derive(Debug)]
@@ -176,8 +176,13 @@ pub(crate) const CHOSEN_ROUTE: HeaderName = HeaderName::from_static("x-dimmer-ro
 
 /// Whether something of this request can be decided only after its body was read.
 pub(crate) fn must_read(identified: &Identified, exchange: &Exchange) -> bool {
-    let generation = identified.place.endpoint.generation();
-    identified.route_in_body || (generation && exchange.route.as_ref().is_some_and(|route| route.reads))
+    let endpoint = identified.place.endpoint;
+    let Some(route) = &exchange.route else { return identified.route_in_body };
+    let by_slots = match endpoint {
+        Endpoint::Embeddings => route.reads_embeddings,
+        _ => endpoint.generation() && route.reads,
+    };
+    by_slots || (endpoint.names_model() && route.model_in_path)
 }
 
 /// Reads what was held: one strict pass, and whether a stream was asked for.

@@ -8,7 +8,7 @@ use http::{HeaderMap, Method};
 
 use crate::proxy::error::{Phase, ProxyError};
 use crate::snapshot::{RoutePlan, Snapshot};
-use crate::wire::{Dialect, Endpoint, ErrorCode};
+use crate::wire::{Dialect, Endpoint, ErrorCode, HeldKind};
 
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,17 @@ pub(crate) struct Place {
     pub(crate) endpoint: Endpoint,
     /// The part of the request's path behind the route's prefix and `/v1`, as it was sent: `/chat/completions`.
     pub(crate) rest: Range<usize>,
+    /// What of a provider's state the path names.
+    pub(crate) stored: Option<Stored>,
+}
+
+/// A state that is named in a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stored {
+    /// What it is.
+    pub(crate) kind: HeldKind,
+    /// Where its id stands in the request's path.
+    pub(crate) id: Range<usize>,
 }
 
 /// The route whose path leads `path`, by whole segments, the longest first; and where the rest begins.
@@ -42,11 +53,25 @@ pub(super) fn place(parts: &Parts, start: usize) -> Result<Place, ProxyError> {
     }
     let rest = behind.unwrap_or(rest);
     check_spelling(&parts.method, rest)?;
-    Ok(Place {
-        endpoint: endpoint(&parts.method, rest, &parts.headers),
-        rest: path.len() - rest.len()..path.len(),
-    })
+    let endpoint = endpoint(&parts.method, rest, &parts.headers);
+    let begin = path.len() - rest.len();
+    let stored = stored(rest, begin).filter(|_| endpoint == Endpoint::Other(Dialect::OpenAi));
+    Ok(Place { endpoint, rest: begin..path.len(), stored })
 }
+
+/// The id of a stored answer or of a conversation, in `rest` that begins at byte `begin` of the path.
+fn stored(rest: &str, begin: usize) -> Option<Stored> {
+    let (kind, id) = STORED.iter().find_map(|(before, kind)| Some((*kind, rest.strip_prefix(before)?)))?;
+    let start = begin + rest.len() - id.len();
+    let length = id.find('/').unwrap_or(id.len());
+    (length > 0).then_some(Stored { kind, id: start..start + length })
+}
+
+const STORED: &[(&str, HeldKind)] = &[
+    ("/responses/", HeldKind::Stored),
+    ("/chat/completions/", HeldKind::Stored),
+    ("/conversations/", HeldKind::Conversation),
+];
 
 /// Whose error body a caller gets before its path is understood.
 pub(super) fn guess(parts: &Parts) -> Endpoint {

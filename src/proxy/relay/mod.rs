@@ -21,7 +21,7 @@ use crate::proxy::body::{AnswerBody, BodyBroken};
 use crate::proxy::dispatch::{Answered, Upstream};
 use crate::proxy::exchange::Exchange;
 use crate::proxy::identify::Upload;
-use crate::proxy::{fields, respond};
+use crate::proxy::{fields, holders, respond};
 use crate::wire::{ErrorCode, ErrorParts, Finish, Tap, UsageFilter, error_event};
 
 /// How long an error event gets to reach the caller before the transfer is broken off: hyper throws away what it has not
@@ -93,6 +93,7 @@ pub(crate) fn relay(mut exchange: Exchange, answered: Answered, hide_usage: bool
     respond::answer_headers(&exchange, &mut head.headers);
     let timeouts = exchange.provider.as_ref().map(|plan| plan.timeouts);
     exchange.answered = true;
+    holders::begun(&mut exchange, head.status);
     let total = timeouts.and_then(|timeouts| timeouts.total).map(|total| exchange.started + total);
     exchange.connection.cut_at(total);
     if let Some(route) = &exchange.route {
@@ -265,6 +266,7 @@ impl Relay {
     /// A piece on its way: looked at, and given back where nothing has to be cut out of it.
     fn pass(&mut self, bytes: Bytes) -> Option<Bytes> {
         self.tap.feed(&bytes);
+        self.learn();
         if self.events && self.exchange.first_token.is_none() && self.tap.facts().content_started {
             self.exchange.first_token = Some(clock::now().saturating_duration_since(self.exchange.started));
         }
@@ -272,6 +274,15 @@ impl Relay {
         let ready = &mut self.ready;
         filter.feed(bytes, &mut |bytes| ready.push_back(bytes));
         None
+    }
+
+    /// What the provider keeps is known by its name before the caller knows it.
+    fn learn(&mut self) {
+        if self.exchange.kept.is_some()
+            && let Some(id) = &self.tap.facts().answer_id
+        {
+            holders::named(&mut self.exchange, id);
+        }
     }
 
     /// An answer whose end only the connection tells has to say itself that it is whole.
@@ -313,6 +324,7 @@ impl Relay {
     }
 
     fn settle(&mut self, outcome: Outcome) {
+        self.learn();
         self.exchange.outcome = Some(outcome);
         let facts = self.tap.facts();
         if !facts.blind {
@@ -349,7 +361,7 @@ impl Relay {
             param: None,
             request_id: self.exchange.id.as_str(),
         };
-        let event = error_event(self.exchange.endpoint, &parts);
+        let event = error_event(self.exchange.endpoint, &parts, self.tap.next_sequence());
         if self.tap.between_events() {
             return event;
         }

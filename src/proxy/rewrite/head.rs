@@ -4,32 +4,44 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use smallvec::SmallVec;
 
-use crate::proxy::decide::Answerer;
+use crate::clock;
+use crate::proxy::decide::{Answerer, Decision};
 use crate::proxy::error::{Phase, ProxyError};
 use crate::proxy::exchange::Exchange;
 use crate::proxy::fields;
 use crate::proxy::identify::{CallerKey, Identified};
-use crate::snapshot::ProviderPlan;
-use crate::wire::{ErrorCode, decodable};
+use crate::snapshot::{KeyWish, ModelPlan, ProviderPlan};
+use crate::wire::{Endpoint, ErrorCode, decodable};
 
 /// Whose credential goes upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Credential {
-    /// The provider's own, from the configuration.
-    Ours,
+    /// The provider's own, from the configuration: the key at this place.
+    Ours(usize),
     /// The caller's, because the operator said so.
     Callers,
     /// None.
     None,
 }
 
-/// Where the request goes: the provider's prefix, then the path and query as they were sent.
-pub(super) fn target(uri: &Uri, identified: &Identified, provider: &ProviderPlan) -> Result<Uri, ProxyError> {
+/// Where the request goes: the provider's prefix, then the path and query as they were sent. `model` is what the body says
+/// when it leaves: some providers want it in the path.
+pub(super) fn target(
+    uri: &Uri,
+    identified: &Identified,
+    provider: &ProviderPlan,
+    model: Option<&str>,
+) -> Result<Uri, ProxyError> {
     let rest = uri.path().get(identified.place.rest.clone()).unwrap_or_default();
     let prefix = &provider.prefix;
     let mut text =
         String::with_capacity(prefix.len() + rest.len() + 1 + uri.query().map_or(0, |query| query.len() + 1));
     text.push_str(prefix);
+    let version = provider.version_query.as_deref();
+    if version.is_some() && has_deployment(identified.place.endpoint) {
+        text.push_str("/deployments/");
+        push_segment(&mut text, model.unwrap_or_default())?;
+    }
     text.push_str(rest);
     if text.is_empty() {
         text.push('/');
@@ -38,9 +50,56 @@ pub(super) fn target(uri: &Uri, identified: &Identified, provider: &ProviderPlan
         text.push('?');
         text.push_str(query);
     }
+    if let Some(version) = version.filter(|_| !names_version(uri.query())) {
+        text.push(if uri.query().is_some() { '&' } else { '?' });
+        text.push_str(version);
+    }
     PathAndQuery::try_from(text).map(Uri::from).map_err(|error| {
         ProxyError::caller(ErrorCode::BadRequest, Phase::Rewrite, "the path cannot be sent on").detail(error)
     })
+}
+
+/// Calls that an Azure resource takes below the name of a deployment, in its older style.
+fn has_deployment(endpoint: Endpoint) -> bool {
+    matches!(endpoint, Endpoint::Chat | Endpoint::Completions | Endpoint::Embeddings)
+}
+
+/// The app's own choice of a version stays.
+fn names_version(query: Option<&str>) -> bool {
+    let mut pairs = query.unwrap_or_default().split('&');
+    pairs.any(|pair| pair.split('=').next() == Some("api-version"))
+}
+
+/// A model's name as one segment of a path.
+fn push_segment(path: &mut String, model: &str) -> Result<(), ProxyError> {
+    // Whoever undoes the escapes too early must not leave the prefix.
+    if model.is_empty() || model.split(['/', '\\']).any(|part| part == "." || part == "..") {
+        return Err(ProxyError::caller(
+            ErrorCode::BadRequest,
+            Phase::Rewrite,
+            "the request names no model that can be a part of a path; the provider wants the name of a deployment there",
+        )
+        .param("model"));
+    }
+    for byte in model.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            let digit = |value: u8| char::from(HEX.get(usize::from(value)).copied().unwrap_or(b'0'));
+            path.extend(['%', digit(byte >> 4), digit(byte & 0xf)]);
+        }
+    }
+    Ok(())
+}
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+/// The declared model whose name is written into the body, where it is not what the body says already.
+pub(super) fn written_model<'d>(decision: &'d Decision, asked: &str) -> Option<&'d ModelPlan> {
+    let Answerer::Model { plan, as_sent } = &decision.answerer else { return None };
+    // One of the model's other names is the app's own choice of a version: it stays as it was sent.
+    let other_name = *as_sent && asked != plan.model.name.as_str();
+    (asked != plan.model.upstream_model && !other_name).then_some(plan)
 }
 
 /// The caller's own key goes only to the provider that was reached without a flag.
@@ -50,19 +109,23 @@ pub(super) fn credentials(
     headers: &HeaderMap,
     provider: &ProviderPlan,
 ) -> Credential {
-    let chosen = match exchange.decision.as_ref().map(|decision| &decision.answerer) {
+    let decision = exchange.decision.as_ref();
+    let chosen = match decision.map(|decision| &decision.answerer) {
         Some(Answerer::Model { as_sent, .. }) => !as_sent,
         Some(Answerer::Unknown { .. } | Answerer::PassThrough { .. }) => false,
         Some(Answerer::Reply(_) | Answerer::Nobody) | None => true,
     };
+    let wish = decision.map_or(KeyWish::First, |decision| decision.key);
+    // What is gone on with lies with one of our keys, or with the caller's: whoever chose then, it is sent again.
+    let ours = matches!(wish, KeyWish::Held(_));
+    let chosen = ours || (chosen && decision.is_none_or(|decision| !decision.callers_key));
     let has_one = CREDENTIALS.iter().take(KEYS).any(|name| headers.contains_key(name));
     let callers =
         provider.provider.forward_client_key && identified.caller.key == CallerKey::Providers && has_one;
-    match &provider.credential {
-        _ if callers && !chosen => Credential::Callers,
-        Some(_) => Credential::Ours,
-        None => Credential::None,
+    if callers && !chosen {
+        return Credential::Callers;
     }
+    provider.keys.choose(wish, clock::uptime).map_or(Credential::None, Credential::Ours)
 }
 
 /// The first of them are keys.
@@ -92,8 +155,10 @@ pub(super) fn headers(
             CREDENTIALS.contains(name) && (sent != Credential::Callers || *name == header::COOKIE);
         credential || context.contains(name)
     });
-    if let (Credential::Ours, Some((name, value))) = (sent, &provider.credential) {
-        headers.insert(name.clone(), value.clone());
+    if let Credential::Ours(place) = sent
+        && let Some(key) = provider.keys.get(place)
+    {
+        headers.insert(key.header.clone(), key.value.clone());
     }
     headers.insert(header::HOST, provider.host.clone());
     if read {

@@ -2,9 +2,11 @@
 
 mod head;
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Request, Version, header};
+use http::{HeaderMap, HeaderValue, Request, Version, header};
 use hyper::body::Incoming;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,7 +17,10 @@ use crate::proxy::error::{Phase, ProxyError};
 use crate::proxy::exchange::Exchange;
 use crate::proxy::identify::{Held, Identified, Streamed, Upload};
 use crate::snapshot::ProviderPlan;
-use crate::wire::{Edits, Endpoint, ErrorCode, Frames, RequestView};
+use crate::wire::{Edits, ErrorCode, Frames, RequestView};
+
+/// What `x-dimmer-dropped` names where a prompt was decided for a call that has no place for one.
+const SYSTEM_PROMPT: &str = "system_prompt";
 
 /// A request's body as far as it was read.
 #[derive(Debug)]
@@ -35,8 +40,8 @@ pub(crate) struct Outgoing {
     pub(crate) request: Request<RequestBody>,
     /// What becomes of a body that streams through.
     pub(crate) upload: Option<Rc<Upload>>,
-    /// The provider's own credential was put on it.
-    pub(crate) our_credential: bool,
+    /// Which of the provider's own keys was put on it, by its place; none: the caller's, or nothing.
+    pub(crate) key: Option<usize>,
     /// dimmer asked for usage where the caller had not: it has to be taken out of the answer again.
     pub(crate) hide_usage: bool,
 }
@@ -54,9 +59,11 @@ pub(crate) fn rewrite(
         Answerer::Unknown { provider } | Answerer::PassThrough { provider } => Arc::clone(provider),
         Answerer::Reply(_) | Answerer::Nobody => return Err(undecided()),
     };
-    let target = head::target(&parts.uri, identified, &provider)?;
+    let target =
+        head::target(&parts.uri, identified, &provider, leaving_model(decision, &payload).as_deref())?;
     let read = matches!(payload, Payload::Read(..));
     let sent = head::credentials(exchange, identified, &parts.headers, &provider);
+    let sampling = refuses_sampling(exchange, &parts.headers);
     let mut headers = head::headers(exchange, parts.headers, &provider, sent, read);
     let mut hide_usage = false;
     let mut upload = None;
@@ -66,7 +73,7 @@ pub(crate) fn rewrite(
             if held.decoded {
                 headers.remove(header::CONTENT_ENCODING);
             }
-            let (frames, hides) = splice(exchange, &held.bytes, &view)?;
+            let (frames, hides) = splice(exchange, &held.bytes, &view, sampling)?;
             hide_usage = hides;
             if hides {
                 // What has to be cut out of the answer again must come as it is.
@@ -88,24 +95,56 @@ pub(crate) fn rewrite(
     *request.uri_mut() = target;
     *request.version_mut() = Version::HTTP_11;
     *request.headers_mut() = headers;
-    Ok(Outgoing { provider, request, upload, our_credential: sent == head::Credential::Ours, hide_usage })
+    let key = match sent {
+        head::Credential::Ours(place) => Some(place),
+        head::Credential::Callers | head::Credential::None => None,
+    };
+    Ok(Outgoing { provider, request, upload, key, hide_usage })
+}
+
+/// The model that the body names when it leaves.
+fn leaving_model<'p>(decision: &'p Decision, payload: &'p Payload) -> Option<Cow<'p, str>> {
+    let Payload::Read(read) = payload else { return None };
+    let asked = read.1.model(&read.0.bytes);
+    match head::written_model(decision, asked.as_deref().unwrap_or_default()) {
+        Some(plan) => Some(Cow::Borrowed(&plan.model.upstream_model)),
+        None => asked,
+    }
 }
 
 /// The body with the decision's changes in it, and whether usage was asked for that the caller did not ask for.
-fn splice(exchange: &mut Exchange, body: &Bytes, view: &RequestView) -> Result<(Frames, bool), ProxyError> {
+/// `refuses_sampling` is of [`crate::wire::refuses_sampling`].
+fn splice(
+    exchange: &mut Exchange,
+    body: &Bytes,
+    view: &RequestView,
+    refuses_sampling: bool,
+) -> Result<(Frames, bool), ProxyError> {
     let Some(decision) = &exchange.decision else { return Err(undecided()) };
     let mut edits = Edits::new(view, body);
     let mut dropped = Vec::new();
     model(decision, body, view, &mut edits);
-    if let Some((text, mode)) = &decision.prompt {
-        edits.system_prompt(*mode, text).map_err(ProxyError::bad_json)?;
+    if let Some((text, mode)) = &decision.prompt
+        && !edits.system_prompt(*mode, text).map_err(ProxyError::bad_json)?
+    {
+        dropped.push(SYSTEM_PROMPT.to_owned());
     }
-    if let Some(fit) = fit(exchange, decision, body, view) {
-        edits.fit(fit, &mut dropped);
+    if !decision.params.is_empty() {
+        edits.params(&decision.params, refuses_sampling, &mut dropped);
+    }
+    if let Some(names) = &decision.denied_tools {
+        edits.deny_tools(names, &mut dropped);
+    }
+    match (fit(exchange, decision, body, view), &decision.answerer) {
+        (Some(fit), _) => edits.fit(fit, &mut dropped),
+        (None, Answerer::Model { plan, .. }) if !decision.params.is_empty() => {
+            edits.fit_written(&plan.model.fit, &mut dropped);
+        }
+        _ => {}
     }
     let decides = exchange.route.as_ref().is_some_and(|route| route.decides);
-    let hide_usage =
-        decides && exchange.stream && exchange.endpoint == Endpoint::Chat && !view.wants_usage(body);
+    let asks = decides && exchange.stream && exchange.endpoint.usage_on_request();
+    let hide_usage = asks && !view.wants_usage(body);
     if hide_usage {
         edits.include_usage();
     }
@@ -113,14 +152,17 @@ fn splice(exchange: &mut Exchange, body: &Bytes, view: &RequestView) -> Result<(
     Ok((edits.frames(), hide_usage))
 }
 
+/// Whether the version of Anthropic's API that the request asks for refuses sampling parameters.
+fn refuses_sampling(exchange: &Exchange, headers: &HeaderMap) -> bool {
+    let decides = exchange.decision.as_ref().is_some_and(|decision| !decision.params.is_empty());
+    let mut versions = headers.get_all("anthropic-version").iter().filter_map(|value| value.to_str().ok());
+    decides && versions.any(crate::wire::refuses_sampling)
+}
+
 /// The provider's name of the model, where it is not what the request says already.
 fn model(decision: &Decision, body: &Bytes, view: &RequestView, edits: &mut Edits<'_>) {
-    let Answerer::Model { plan, as_sent } = &decision.answerer else { return };
     let asked = view.model(body);
-    let asked = asked.as_deref().unwrap_or_default();
-    // One of the model's other names is the app's own choice of a version: it stays as it was sent.
-    let other_name = *as_sent && asked != plan.model.name.as_str();
-    if asked != plan.model.upstream_model && !other_name {
+    if let Some(plan) = head::written_model(decision, asked.as_deref().unwrap_or_default()) {
         edits.model(plan.model.upstream_json.clone());
     }
 }

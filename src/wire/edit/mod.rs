@@ -13,7 +13,6 @@ use smallvec::SmallVec;
 
 pub(super) use object::{ObjectEdit, Place, Splice, Splices, removal};
 
-use super::Endpoint;
 use super::json::{Kind, Span, members};
 use super::request::{MEMBERS_MAX, Members, RequestView};
 
@@ -42,11 +41,11 @@ impl<'v> Edits<'v> {
         self.top.set(&self.body, "model", quoted_json);
     }
 
-    /// Makes sure that a stream of Chat Completions ends with its usage. Elsewhere usage always comes; a `fit` that
+    /// Makes sure that a stream of Chat Completions or Completions ends with its usage. Elsewhere usage always comes; a `fit` that
     /// decides over `stream_options` wins; options that are no object are left for the provider to refuse.
     pub fn include_usage(&mut self) {
         const NAME: &str = "stream_options";
-        if self.view.endpoint() != Endpoint::Chat || self.closed.iter().any(|closed| closed == NAME) {
+        if !self.view.endpoint().usage_on_request() || self.closed.iter().any(|closed| closed == NAME) {
             return;
         }
         let wanted = Bytes::from_static(b"{\"include_usage\":true}");

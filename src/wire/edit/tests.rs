@@ -6,6 +6,7 @@ use crate::wire::{Edits, Endpoint, Fit, Frames, PromptMode, RequestView};
 
 mod documented;
 mod properties;
+mod responses;
 
 const CHAT: Endpoint = Endpoint::Chat;
 const MESSAGES: Endpoint = Endpoint::Messages;
@@ -231,7 +232,7 @@ fn fit_caps() {
 #[test]
 fn fit_overrules_the_prompt() {
     let body = r#"{"system":"s","messages":[{"role":"system","content":"t"},1],"n":1}"#;
-    let prompt = |edits: &mut Edits| edits.system_prompt(PromptMode::Prepend, &"p".into()).unwrap();
+    let prompt = |edits: &mut Edits| assert!(edits.system_prompt(PromptMode::Prepend, &"p".into()).unwrap());
     let (result, dropped) = apply(MESSAGES, body, |edits, names| {
         prompt(edits);
         edits.fit(&fit("drop system"), names);
@@ -274,7 +275,7 @@ fn prompts_that_have_no_place_are_refused() {
 
 #[test]
 fn the_last_cache_marker_stays() {
-    let replace = |edits: &mut Edits| edits.system_prompt(PromptMode::Replace, &"p".into()).unwrap();
+    let replace = |edits: &mut Edits| assert!(edits.system_prompt(PromptMode::Replace, &"p".into()).unwrap());
     let field = r#""system":[{"text":"a","cache_control":{"n":1}},{"text":"b","cache_control":{"n":2}},{"text":"c"}]"#;
     let new = |n: u8| format!(r#""system":[{{"type":"text","text":"p","cache_control":{{"n":{n}}}}}]"#);
     check(MESSAGES, &format!("{{{field}}}"), replace, &format!("{{{}}}", new(2)));

@@ -50,14 +50,30 @@ fn events_are_one_line_of_data() {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
     for (endpoint, start) in [
         (Endpoint::Chat, "data: "),
+        (Endpoint::Completions, "data: "),
         (Endpoint::Other(Dialect::OpenAi), "data: "),
         (Endpoint::Messages, "event: error\ndata: "),
         (Endpoint::Other(Dialect::Anthropic), "event: error\ndata: "),
     ] {
         let body = text(error_body(endpoint.dialect(), &parts(504)));
         assert!(!body.contains('\n'), "a line end would cut the data");
-        assert_eq!(text(error_event(endpoint, &parts(504))), format!("{start}{body}\n\n"));
+        assert_eq!(text(error_event(endpoint, &parts(504), 7)), format!("{start}{body}\n\n"));
     }
+}
+
+#[test]
+fn a_response_numbers_its_error_event() {
+    let event = String::from_utf8(error_event(Endpoint::Responses, &parts(504), 7)).expect("UTF-8");
+    let data = event.strip_prefix("event: error\ndata: ").and_then(|rest| rest.strip_suffix("\n\n"));
+    let expected = json!({
+        "type": "error",
+        "code": "dimmer_no_route",
+        "message": "no route \"x\"\nknown: a, b",
+        "param": "model",
+        "sequence_number": 7,
+    });
+    assert_eq!(json_of(data.expect("one named event").as_bytes()), expected);
+    assert!(!data.unwrap_or_default().contains('\n'), "a line end would cut the data");
 }
 
 #[test]
@@ -87,13 +103,20 @@ fn the_type_follows_the_status() {
 }
 
 #[test]
-fn codes_are_distinct_and_have_our_prefix() {
+fn codes_are_distinct_and_have_our_prefix_or_are_the_vendors_own() {
     let names: std::collections::BTreeSet<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
     assert_eq!(names.len(), ErrorCode::ALL.len());
     assert_eq!(ErrorCode::Internal as usize + 1, ErrorCode::ALL.len());
     for (place, code) in ErrorCode::ALL.into_iter().enumerate() {
         assert_eq!(code as usize, place, "a code is missing in ALL");
-        assert!(code.as_str().starts_with("dimmer_"));
+        let vendors = matches!(
+            code,
+            ErrorCode::PreviousResponseNotFound
+                | ErrorCode::ConversationNotFound
+                | ErrorCode::ThreadNotFound
+                | ErrorCode::StoredNotFound
+        );
+        assert_ne!(code.as_str().starts_with("dimmer_"), vendors, "{code:?}");
         assert!((400..600).contains(&code.status()));
     }
 }
@@ -103,7 +126,7 @@ fn codes_are_distinct_and_have_our_prefix() {
 fn the_page_lists_exactly_these_codes() {
     let rows: Vec<Vec<&str>> = PAGE
         .lines()
-        .filter(|line| line.starts_with("| `dimmer_"))
+        .filter(|line| line.starts_with("| `"))
         .map(|line| line.trim_matches('|').split(" | ").map(|cell| cell.trim().trim_matches('`')).collect())
         .collect();
     let told: Vec<Vec<String>> =

@@ -82,6 +82,12 @@ pub(crate) struct Fault {
     pub(crate) at: usize,
 }
 
+impl From<Box<Fault>> for Fault {
+    fn from(fault: Box<Fault>) -> Self {
+        *fault
+    }
+}
+
 impl Fault {
     /// A field twice: `key` is the second one's name, with its quotes.
     pub(crate) fn duplicate(key: Span) -> Self {

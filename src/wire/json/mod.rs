@@ -3,12 +3,14 @@
 //! Serves the stages identify and rewrite. Positions are handed out, never copies; what was not asked for is checked
 //! and left alone. Must never put text of a body into an error, recurse by the depth of a body, or panic.
 
+mod blocks;
 mod error;
 mod scan;
 #[cfg(test)]
 mod tests;
 mod text;
 mod walk;
+mod watch;
 
 #[cfg(test)]
 pub(crate) mod generate;
@@ -16,9 +18,10 @@ pub(crate) mod generate;
 pub(crate) use error::Fault;
 pub use error::{JsonError, JsonFault};
 pub use scan::DEPTH_MAX;
-pub(crate) use scan::{Inside, Scanner, Watch};
+pub(crate) use scan::Scanner;
 pub(crate) use text::{same_text, unescape};
 pub(crate) use walk::{Member, elements, members};
+pub(crate) use watch::{Inside, Seen, Watch};
 
 /// Where something stands in a body: from `start` up to, not including, `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -65,6 +68,16 @@ impl Kind {
             _ => Self::Null,
         }
     }
+}
+
+/// Whether the text is one JSON value by RFC 8259, of any kind, nested no deeper than [`DEPTH_MAX`]. Its strings are not
+/// checked for UTF-8.
+pub(crate) fn check(text: &[u8]) -> Result<(), Fault> {
+    let mut scanner = Scanner::new(text, 0);
+    scanner.value(&Inside::Nothing)?;
+    scanner.space();
+    let at = scanner.at();
+    if at < text.len() { Err(Fault { what: JsonFault::TrailingText, at }) } else { Ok(()) }
 }
 
 /// A member of the object at `object` by its name, its spelling with escapes included: the first one.

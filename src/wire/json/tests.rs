@@ -1,10 +1,10 @@
 //! Which texts pass, which are refused and with which words; the rest is held against `serde_json`.
 
-use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use serde::de::IgnoredAny;
 
+use super::blocks::{BLOCK_LEN, Window, escape_len};
 use super::generate::{escaped, space, text, value};
-use super::scan::{BLOCK_LEN, special_bits};
 use super::{DEPTH_MAX, JsonError, JsonFault, Kind, Span, elements, find, members, same_text, unescape};
 use crate::wire::{Endpoint, MEMBERS_MAX, RequestView};
 
@@ -127,16 +127,62 @@ fn strings_end_wherever_they_end() {
     }
 }
 
+/// Where a string whose text begins at `at` stops: found byte by byte, and what is wrong there if it is no quote.
+fn stop_byte_by_byte(text: &[u8], mut at: usize) -> (usize, Option<JsonFault>) {
+    loop {
+        match text.get(at) {
+            None => return (text.len(), Some(JsonFault::Truncated)),
+            Some(b'"') => return (at, None),
+            Some(0..0x20) => return (at, Some(JsonFault::ControlCharacter)),
+            Some(b'\\') if at + 1 == text.len() => return (at + 1, Some(JsonFault::Truncated)),
+            Some(b'\\') => match escape_len(&text[at + 1..]) {
+                Some(length) => at += 1 + length,
+                None => return (at, Some(JsonFault::Escape)),
+            },
+            Some(_) => at += 1,
+        }
+    }
+}
+
+/// The blocks say the same with the best instructions of this processor and with the least.
+#[track_caller]
+fn check_stop(text: &[u8], at: usize) {
+    let (expected, fault) = stop_byte_by_byte(text, at);
+    for mut window in [Window::new(), Window::with_least_instructions()] {
+        let stop = window.next_stop(text, at);
+        match fault {
+            None => assert_eq!(stop, expected, "{}", String::from_utf8_lossy(text)),
+            // The pass looks for the reason by itself; it only has to be called, before any later quote.
+            Some(_) => assert!((expected..=expected + 1).contains(&stop) && text.get(stop) != Some(&b'"')),
+        }
+    }
+}
+
 #[test]
 fn every_byte_is_judged_at_every_place_of_a_block() {
     for byte in 0..=u8::MAX {
-        for at in 0..BLOCK_LEN {
-            let mut block = [b'x'; BLOCK_LEN];
-            block[at] = byte;
-            block[BLOCK_LEN - 1 - at] = byte;
-            let is_special = byte < 0x20 || byte == b'"' || byte == b'\\';
-            let expected = if is_special { 1 << at | 1 << (BLOCK_LEN - 1 - at) } else { 0 };
-            assert_eq!(special_bits(&block), expected, "byte {byte} at {at}");
+        for at in 0..BLOCK_LEN + 2 {
+            let mut text = [b'x'; BLOCK_LEN + 9];
+            text[at] = byte;
+            check_stop(&text, 0);
+        }
+        for at in [0, 1, 30, BLOCK_LEN - 2, BLOCK_LEN - 1, BLOCK_LEN] {
+            let mut text = [b'x'; BLOCK_LEN + 9];
+            text[at] = b'\\';
+            text[at + 1] = byte;
+            check_stop(&text, 0);
+        }
+    }
+}
+
+#[test]
+fn runs_of_backslashes_are_counted_over_the_edges_of_blocks() {
+    let edge = BLOCK_LEN - 4..=BLOCK_LEN + 4;
+    for before in (0..4).chain(edge.clone()) {
+        for run in (0..8).chain(edge.clone()) {
+            let text = [b"x".repeat(before), b"\\".repeat(run), b"\"x\"".to_vec()].concat();
+            check_stop(&text, 0);
+            check_stop(&text, before);
         }
     }
 }
@@ -192,6 +238,22 @@ fn refused_on_purpose(error: &JsonError) -> bool {
     matches!(error.what, JsonFault::TooDeep | JsonFault::TooManyMembers | JsonFault::Duplicate)
 }
 
+/// The inside of a string that is mostly escapes, most of them right.
+fn escapes() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        8 => Just("\\n".to_owned()),
+        6 => Just("\\\"".to_owned()),
+        4 => (1_usize..9).prop_map(|count| "\\".repeat(2 * count)),
+        3 => prop_oneof![Just("\\t"), Just("\\r"), Just("\\/"), Just("\\b"), Just("\\f")].prop_map(str::to_owned),
+        3 => any::<char>().prop_map(escaped),
+        3 => "[a-z]{0,70}",
+        2 => "[é漢𝄞]{1,30}",
+        1 => prop_oneof![Just("\\"), Just("\\u12"), Just("\\u12g4"), Just("\\x"), Just("\u{1}"), Just("\"")]
+            .prop_map(str::to_owned),
+    ];
+    proptest::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
+}
+
 proptest! {
     #[test]
     fn generated_texts_pass(before in space(), value in value(), after in space()) {
@@ -223,6 +285,34 @@ proptest! {
         match ours {
             Err(error) if refused_on_purpose(&error) => {}
             ours => prop_assert_eq!(ours.is_ok(), theirs, "{:?}: {}", ours, String::from_utf8_lossy(&body)),
+        }
+    }
+
+    #[test]
+    fn escapes_are_judged_as_byte_by_byte(pad in 0_usize..70, text in escapes(), cut in any::<proptest::sample::Index>()) {
+        let lead = format!("{{\"{}\":\"", "k".repeat(pad));
+        let body = format!("{lead}{text}\",\"b\":[\"\\n\"]}}");
+        let (_, fault) = stop_byte_by_byte(body.as_bytes(), lead.len());
+        let ours = read(body.as_bytes());
+        prop_assert_eq!(ours.is_ok(), reference(&body), "{:?}: {}", ours, body);
+        if let (Err(error), Some(fault)) = (&ours, fault) {
+            prop_assert_eq!((error.at, error.what), (stop_byte_by_byte(body.as_bytes(), lead.len()).0, fault));
+        }
+        let mut end = cut.index(body.len());
+        while !body.is_char_boundary(end) {
+            end -= 1;
+        }
+        prop_assert!(read(&body.as_bytes()[..end]).is_err());
+    }
+
+    #[test]
+    fn a_text_cut_anywhere_is_refused_at_its_end_at_last(value in value()) {
+        let body = format!("{{\"a\":{value}}}");
+        for end in (0..body.len()).step_by(1 + body.len() / 300).filter(|end| body.is_char_boundary(*end)) {
+            let error = read(&body.as_bytes()[..end]).unwrap_err();
+            let of_end = matches!(error.what, JsonFault::Truncated) && error.at == end;
+            // Half an escape and half a word are no less wrong for being the last.
+            prop_assert!(of_end || error.what == JsonFault::Escape, "{error}: {}", &body[..end]);
         }
     }
 

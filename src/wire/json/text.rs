@@ -7,13 +7,16 @@ use std::char::{REPLACEMENT_CHARACTER, decode_utf16};
 const ESCAPE_BYTES_MAX: usize = 6;
 
 /// Whether `raw`, the inside of a checked string, says `text`: `mod\u0065l` says `model`.
+#[inline]
 pub(crate) fn same_text(raw: &[u8], text: &str) -> bool {
-    if raw == text.as_bytes() {
-        return true;
-    }
-    // Escapes only ever lengthen, and by a bounded factor, and the first letter is itself or an escape: most strings are
-    // found different without a look at the rest of them.
-    let may_be_escaped = raw.len() > text.len() && raw.len() <= text.len().saturating_mul(ESCAPE_BYTES_MAX);
+    // Escapes only ever lengthen.
+    if raw.len() > text.len() { same_unescaped(raw, text) } else { raw == text.as_bytes() }
+}
+
+/// The same where `raw` is the longer one. Escapes lengthen by a bounded factor, and the first letter is itself or an
+/// escape: most strings are found different without a look at the rest of them.
+fn same_unescaped(raw: &[u8], text: &str) -> bool {
+    let may_be_escaped = raw.len() <= text.len().saturating_mul(ESCAPE_BYTES_MAX);
     let begins_alike =
         raw.first().is_some_and(|first| *first == b'\\' || text.as_bytes().first() == Some(first));
     may_be_escaped && begins_alike && memchr::memchr(b'\\', raw).is_some() && unescape(raw) == text

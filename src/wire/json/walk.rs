@@ -40,7 +40,7 @@ pub(crate) fn members(body: &[u8], object: Span) -> impl Iterator<Item = Member>
             return None;
         }
         let key = scanner.key().ok()?;
-        let value = scanner.value(Inside::Nothing).ok()?;
+        let value = scanner.value(&Inside::Nothing).ok()?;
         scanner.space();
         let end = scanner.at();
         open = scanner.more(b'}') == Ok(true);
@@ -56,7 +56,7 @@ pub(crate) fn elements(body: &[u8], array: Span) -> impl Iterator<Item = Element
         if !open {
             return None;
         }
-        let value = scanner.value(Inside::Nothing).ok()?;
+        let value = scanner.value(&Inside::Nothing).ok()?;
         scanner.space();
         let end = scanner.at();
         open = scanner.more(b']') == Ok(true);

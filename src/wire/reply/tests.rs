@@ -34,11 +34,17 @@ fn events(stream: &[u8]) -> Vec<Value> {
 
 #[test]
 fn the_tap_reads_them_as_answers() {
-    for endpoint in [Endpoint::Chat, Endpoint::Messages] {
+    let answering = [Endpoint::Chat, Endpoint::Messages, Endpoint::Responses, Endpoint::Completions];
+    for endpoint in answering {
         let whole = read(Tap::whole(endpoint), reply_whole(endpoint, &parts(false)));
         let streamed = read(Tap::stream(endpoint), reply_stream(endpoint, &parts(true)));
         assert_eq!(whole, streamed);
-        let prefix = if endpoint == Endpoint::Chat { "chatcmpl-1" } else { "msg_1" };
+        let prefix = match endpoint {
+            Endpoint::Chat => "chatcmpl-1",
+            Endpoint::Responses => "resp_1",
+            Endpoint::Completions => "cmpl-1",
+            _ => "msg_1",
+        };
         let expected = Facts {
             usage: Some(Usage::default()),
             usage_final: true,
@@ -138,4 +144,112 @@ fn message_whole_and_stream_events() {
         json!({ "type": "message_stop" }),
     ];
     assert_eq!(events(&reply_stream(Endpoint::Messages, &parts(true))), expected);
+}
+
+#[test]
+fn completion_whole_and_stream_events() {
+    let chunk = |text: &str, finish: Value| {
+        json!({
+            "id": "cmpl-1",
+            "object": "text_completion",
+            "created": 1_700_000_000,
+            "model": "sorry",
+            "choices": [{ "text": text, "index": 0, "logprobs": null, "finish_reason": finish }],
+        })
+    };
+    let usage = json!({ "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0 });
+    let mut whole = chunk(TEXT, json!("stop"));
+    whole["usage"] = usage.clone();
+    let body = reply_whole(Endpoint::Completions, &parts(false));
+    assert_eq!(serde_json::from_slice::<Value>(&body).expect("JSON"), whole);
+    let mut chunks = vec![chunk(TEXT, Value::Null), chunk("", json!("stop"))];
+    let done = json!("[DONE]");
+    let without = [chunks.clone(), vec![done.clone()]].concat();
+    assert_eq!(events(&reply_stream(Endpoint::Completions, &parts(false))), without);
+    for with_usage in &mut chunks {
+        with_usage["usage"] = Value::Null;
+    }
+    let mut last = chunks[0].clone();
+    last["choices"] = json!([]);
+    last["usage"] = usage;
+    let with = [chunks, vec![last, done]].concat();
+    assert_eq!(events(&reply_stream(Endpoint::Completions, &parts(true))), with);
+}
+
+#[test]
+fn response_whole() {
+    let body: Value = serde_json::from_slice(&reply_whole(Endpoint::Responses, &parts(false))).expect("JSON");
+    let item = json!({
+        "id": "msg_1",
+        "type": "message",
+        "status": "completed",
+        "role": "assistant",
+        "content": [{ "type": "output_text", "text": TEXT, "annotations": [], "logprobs": [] }],
+    });
+    for (name, value) in [
+        ("id", json!("resp_1")),
+        ("object", json!("response")),
+        ("created_at", json!(1_700_000_000)),
+        ("status", json!("completed")),
+        ("model", json!("sorry")),
+        ("output", json!([item])),
+        ("error", Value::Null),
+        ("incomplete_details", Value::Null),
+        ("parallel_tool_calls", json!(true)),
+        ("tool_choice", json!("auto")),
+        ("tools", json!([])),
+        ("store", json!(false)),
+    ] {
+        assert_eq!(body[name], value, "{name}");
+    }
+    let usage = json!({
+        "input_tokens": 0,
+        "input_tokens_details": { "cached_tokens": 0, "cache_write_tokens": 0 },
+        "output_tokens": 0,
+        "output_tokens_details": { "reasoning_tokens": 0 },
+        "total_tokens": 0,
+    });
+    assert_eq!(body["usage"], usage);
+}
+
+#[test]
+fn response_stream_events() {
+    let seen = events(&reply_stream(Endpoint::Responses, &parts(true)));
+    let kinds: Vec<_> = seen.iter().filter_map(|event| event["type"].as_str()).collect();
+    let expected = [
+        "response.created",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.content_part.added",
+        "response.output_text.delta",
+        "response.output_text.done",
+        "response.content_part.done",
+        "response.output_item.done",
+        "response.completed",
+    ];
+    assert_eq!(kinds, expected);
+    let whole: Value =
+        serde_json::from_slice(&reply_whole(Endpoint::Responses, &parts(false))).expect("JSON");
+    let part = |text: &str| json!({ "type": "output_text", "text": text, "annotations": [], "logprobs": [] });
+    for (number, event) in seen.iter().enumerate() {
+        assert_eq!(event["sequence_number"], number, "{event}");
+        let begun = number < 2;
+        match event.get("response") {
+            Some(response) => {
+                assert_eq!(response["status"], if begun { "in_progress" } else { "completed" });
+                assert_eq!((response["usage"].is_null(), response["output"] == json!([])), (begun, begun));
+                assert_eq!(response["id"], whole["id"]);
+            }
+            None => assert_eq!(event["output_index"], 0),
+        }
+        if let Some(item) = event.get("item_id") {
+            assert_eq!((item, &event["content_index"]), (&json!("msg_1"), &json!(0)));
+        }
+    }
+    assert_eq!(seen[2]["item"]["content"], json!([]));
+    assert_eq!((&seen[3]["part"], &seen[6]["part"]), (&part(""), &part(TEXT)));
+    assert_eq!((&seen[4]["delta"], &seen[5]["text"]), (&json!(TEXT), &json!(TEXT)));
+    assert_eq!((&seen[4]["logprobs"], &seen[5]["logprobs"]), (&json!([]), &json!([])));
+    assert_eq!(seen[7]["item"], whole["output"][0]);
+    assert_eq!(seen[8]["response"], whole);
 }

@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::wire::Endpoint;
 use crate::wire::json::{Fault, JsonError, Kind, Span, elements, find, members, string_is, unescape};
 
-use super::RequestView;
+use super::{RequestView, responses};
 
 impl RequestView {
     /// The model that was asked for; none where `model` is absent or no string.
@@ -40,34 +40,37 @@ impl RequestView {
         }))
     }
 
-    /// The names of the tools that the model may call, in their order; tools without a name are left out.
+    /// The names of the tools that the model may call, in their order; tools without a name are left out, in Responses
+    /// named by their type.
     pub fn tool_names(&self, body: &[u8]) -> Vec<String> {
         let lists = ["tools", "functions"].into_iter().filter_map(|name| self.value(body, name));
         let tools = lists.flat_map(|list| elements(body, list));
-        tools.filter_map(|tool| tool_name(body, tool.value)).map(Cow::into_owned).collect()
+        let name = match self.endpoint.takes_items() {
+            true => responses::tool_name,
+            false => tool_name,
+        };
+        tools.filter_map(|tool| name(body, tool.value)).map(Cow::into_owned).collect()
     }
 
-    /// Whether the answer is to be JSON: `response_format` of Chat Completions, `output_config.format` of Messages.
+    /// Whether the answer is to be JSON: `response_format` of Chat Completions, `output_config.format` of Messages,
+    /// `text.format` of Responses.
     pub fn wants_json(&self, body: &[u8]) -> bool {
         match self.endpoint {
             Endpoint::Chat => {
-                let kind = self.value(body, "response_format").and_then(|format| find(body, format, "type"));
-                kind.is_some_and(|kind| {
-                    string_is(body, kind, "json_object") || string_is(body, kind, "json_schema")
-                })
+                self.value(body, "response_format").is_some_and(|format| is_json_format(body, format))
+            }
+            Endpoint::Responses | Endpoint::InputTokens | Endpoint::Compact => {
+                let format = self.value(body, "text").and_then(|text| find(body, text, "format"));
+                format.is_some_and(|format| is_json_format(body, format))
             }
             Endpoint::Messages => {
                 let format =
                     self.value(body, "output_config").and_then(|config| find(body, config, "format"));
                 format.is_some_and(|format| Kind::of(format.of(body)) == Kind::Object)
             }
-            Endpoint::Completions
-            | Endpoint::Responses
-            | Endpoint::InputTokens
-            | Endpoint::Compact
-            | Endpoint::CountTokens
-            | Endpoint::Embeddings
-            | Endpoint::Other(_) => false,
+            Endpoint::Completions | Endpoint::CountTokens | Endpoint::Embeddings | Endpoint::Other(_) => {
+                false
+            }
         }
     }
 
@@ -78,7 +81,11 @@ impl RequestView {
         let forced = match (Kind::of(choice.of(body)), find(body, choice, "type")) {
             (Kind::String, _) => string_is(body, choice, "required"),
             (Kind::Object, Some(kind)) if string_is(body, kind, "allowed_tools") => {
-                let mode = find(body, choice, "allowed_tools").and_then(|tools| find(body, tools, "mode"));
+                let tools = match self.endpoint.takes_items() {
+                    true => Some(choice),
+                    false => find(body, choice, "allowed_tools"),
+                };
+                let mode = tools.and_then(|tools| find(body, tools, "mode"));
                 mode.is_some_and(|mode| string_is(body, mode, "required"))
             }
             (Kind::Object, Some(kind)) => !["auto", "none"].iter().any(|free| string_is(body, kind, free)),
@@ -96,6 +103,9 @@ impl RequestView {
 
     /// Whether something was answered before: the conversation is under way.
     pub fn has_assistant_turn(&self, body: &[u8]) -> bool {
+        if self.endpoint.takes_items() {
+            return self.goes_on(body);
+        }
         let messages = self.value(body, "messages");
         messages.is_some_and(|messages| {
             elements(body, messages).any(|message| {
@@ -113,7 +123,8 @@ impl RequestView {
             hash.update(&(text.len() as u64).to_le_bytes());
             hash.update(text);
         };
-        part(self.value(body, "system").map(|system| system.of(body)).unwrap_or_default());
+        let field = if self.endpoint.takes_items() { "instructions" } else { "system" };
+        part(self.value(body, field).map(|system| system.of(body)).unwrap_or_default());
         let leading = self.leading_system(body);
         let (first, last) = (leading.first().map(|first| first.value), leading.last().map(|last| last.value));
         let messages = first.zip(last).map(|(first, last)| Span { start: first.start, end: last.end });
@@ -139,6 +150,12 @@ fn only(
         found = Some(member.value);
     }
     Ok(found)
+}
+
+/// Whether a format of OpenAI's APIs asks for JSON.
+fn is_json_format(body: &[u8], format: Span) -> bool {
+    find(body, format, "type")
+        .is_some_and(|kind| string_is(body, kind, "json_object") || string_is(body, kind, "json_schema"))
 }
 
 /// `name` (Messages, legacy functions) or `function.name` (Chat Completions).

@@ -4,6 +4,8 @@
 //! with its owner. Must never copy or parse a field that nobody asked for.
 
 mod facts;
+mod held_state;
+mod responses;
 #[cfg(test)]
 mod tests;
 
@@ -11,8 +13,10 @@ use std::ops::ControlFlow;
 
 use smallvec::SmallVec;
 
+pub use held_state::HeldKind;
+
 use super::Endpoint;
-use super::json::{Fault, Inside, JsonError, JsonFault, Member, Scanner, Span, Watch, elements, find};
+use super::json::{Fault, Inside, JsonError, JsonFault, Member, Scanner, Seen, Span, Watch, elements, find};
 use super::json::{same_text, string_is};
 
 /// More top-level fields than any API has, several times over; it bounds what a hostile body makes us hold.
@@ -64,7 +68,7 @@ impl RequestView {
             return Err(Fault { what, at: scanner.at() });
         }
         self.open = scanner.at().saturating_add(1);
-        let mut seen = 0_u32;
+        let mut seen = Seen::default();
         let mut more = scanner.enter(b'}')?;
         while more {
             let key = scanner.key()?;
@@ -82,25 +86,23 @@ impl RequestView {
     }
 
     /// Whether a member of this name may follow those seen so far, and what of its value is looked at.
-    fn admit(&self, body: &[u8], key: Span, touched: &[String], seen: &mut u32) -> Result<Inside, Fault> {
+    fn admit(
+        &self,
+        body: &[u8],
+        key: Span,
+        touched: &[String],
+        seen: &mut Seen,
+    ) -> Result<&'static Inside, Fault> {
         if self.members.len() >= MEMBERS_MAX {
             return Err(Fault { what: JsonFault::TooManyMembers, at: key.start });
         }
+        let inside = seen.admit(body, key, known(self.endpoint))?;
         let name = key.inside().of(body);
-        if let Some((watch, index)) = KNOWN.iter().zip(0_u32..).find(|(watch, _)| same_text(name, watch.name))
-        {
-            let bit = 1_u32.checked_shl(index).unwrap_or_default();
-            if *seen & bit != 0 {
-                return Err(Fault::duplicate(key));
-            }
-            *seen |= bit;
-            return Ok(watch.inside);
-        }
         let touched_name = touched.iter().find(|touched| same_text(name, touched));
         if touched_name.is_some_and(|known| self.members.iter().any(|member| member.is(body, known))) {
             return Err(Fault::duplicate(key));
         }
-        Ok(Inside::Nothing)
+        Ok(inside)
     }
 
     /// Behind the opening brace of the body.
@@ -118,9 +120,12 @@ impl RequestView {
         self.members.iter().find(|member| member.is(body, name)).map(|member| member.value)
     }
 
-    /// Visits the messages that carry system content before anything else was said: role `system`, in Chat Completions
-    /// also `developer`. Only these are scanned, and the one that ends them.
+    /// Visits the messages that carry system content before anything else was said: role `system`, in OpenAI's APIs also
+    /// `developer`. Only these are scanned, and the one that ends them.
     pub(super) fn leading_system(&self, body: &[u8]) -> SmallVec<[Leading; 4]> {
+        if self.endpoint.takes_items() {
+            return self.leading_items(body);
+        }
         let mut leading = SmallVec::new();
         let Some(messages) = self.value(body, "messages") else { return leading };
         for element in elements(body, messages) {
@@ -138,8 +143,14 @@ impl RequestView {
             || (self.endpoint == Endpoint::Chat && string_is(body, role, "developer"))
     }
 
-    /// The first message of role `user`.
+    /// The first message of role `user`; of a completion, its prompt.
     fn first_user_turn(&self, body: &[u8]) -> Option<Span> {
+        if self.endpoint.takes_items() {
+            return self.first_user_item(body);
+        }
+        if self.endpoint == Endpoint::Completions {
+            return self.value(body, "prompt");
+        }
         let messages = self.value(body, "messages")?;
         let visited = elements(body, messages).try_for_each(|element| {
             let role = find(body, element.value, "role");
@@ -177,37 +188,78 @@ fn key_at(body: &[u8], at: usize) -> Option<Span> {
 }
 
 const fn plain(name: &'static str) -> Watch {
-    Watch { name, inside: Inside::Nothing }
+    Watch::new(name, Inside::Nothing)
 }
 
-/// Every top-level field that dimmer itself reads or writes in some API, and what it reads below it. One table for
-/// all: a field that one API does not know is refused twice there too, which no caller sends.
+/// Every top-level field that dimmer itself reads or writes in this call. At most 32.
+fn known(endpoint: Endpoint) -> &'static [Watch] {
+    match endpoint {
+        Endpoint::Responses | Endpoint::InputTokens | Endpoint::Compact => responses::KNOWN,
+        Endpoint::Completions => COMPLETIONS,
+        Endpoint::Chat
+        | Endpoint::Messages
+        | Endpoint::CountTokens
+        | Endpoint::Embeddings
+        | Endpoint::Other(_) => KNOWN,
+    }
+}
+
+/// Every top-level field that dimmer itself reads or writes in Chat Completions or Messages, and what it reads below it.
+/// One table for both: a field that one of them does not know is refused twice there too, which no caller sends.
 const KNOWN: &[Watch] = &[
     plain("model"),
     plain("stream"),
-    Watch { name: "messages", inside: Inside::Items(MESSAGE) },
-    Watch { name: "system", inside: Inside::Items(BLOCK) },
-    Watch { name: "tools", inside: Inside::Items(TOOL) },
-    Watch { name: "functions", inside: Inside::Items(NAMED) },
-    Watch { name: "tool_choice", inside: Inside::Object(TOOL_CHOICE) },
-    plain("function_call"),
-    Watch { name: "response_format", inside: Inside::Object(TYPED) },
-    Watch { name: "output_config", inside: Inside::Object(OUTPUT_CONFIG) },
-    Watch { name: "stream_options", inside: Inside::Object(STREAM_OPTIONS) },
+    Watch::new("messages", Inside::Items(MESSAGE)),
+    Watch::new("system", Inside::Items(BLOCK)),
+    Watch::new("tools", Inside::Items(TOOL)),
+    Watch::new("functions", Inside::Items(NAMED)),
+    Watch::new("tool_choice", Inside::Object(TOOL_CHOICE)),
+    Watch::new("function_call", Inside::Object(NAMED)),
+    Watch::new("mcp_servers", Inside::Items(NAMED)),
+    Watch::new("response_format", Inside::Object(TYPED)),
+    Watch::new("output_config", Inside::Object(OUTPUT_CONFIG)),
+    Watch::new("stream_options", Inside::Object(STREAM_OPTIONS)),
     plain("max_tokens"),
     plain("max_completion_tokens"),
+    plain("thread"),
+    plain("store"),
+];
+const COMPLETIONS: &[Watch] = &[
+    plain("model"),
+    plain("stream"),
+    plain("prompt"),
+    Watch::new("stream_options", Inside::Object(STREAM_OPTIONS)),
+    plain("max_tokens"),
 ];
 const MESSAGE: &[Watch] = &[
     plain("role"),
-    Watch { name: "content", inside: Inside::Items(BLOCK) },
+    Watch::new("content", Inside::Items(BLOCK)),
     plain("cache_control"),
     plain("prompt_cache_breakpoint"),
 ];
 const BLOCK: &[Watch] = &[plain("cache_control"), plain("prompt_cache_breakpoint")];
-const TOOL: &[Watch] = &[plain("name"), Watch { name: "function", inside: Inside::Object(NAMED) }];
+const TOOL: &[Watch] = &[
+    plain("name"),
+    plain("type"),
+    Watch::new("function", Inside::Object(NAMED)),
+    Watch::new("custom", Inside::Object(NAMED)),
+    plain("server_label"),
+    plain("mcp_server_name"),
+    Watch::new("tools", Inside::Items(NAMED)),
+];
 const NAMED: &[Watch] = &[plain("name")];
 const TYPED: &[Watch] = &[plain("type")];
-const TOOL_CHOICE: &[Watch] =
-    &[plain("type"), Watch { name: "allowed_tools", inside: Inside::Object(&[plain("mode")]) }];
-const OUTPUT_CONFIG: &[Watch] = &[Watch { name: "format", inside: Inside::Object(TYPED) }];
+const TOOL_CHOICE: &[Watch] = &[
+    plain("type"),
+    plain("mode"),
+    plain("name"),
+    Watch::new("function", Inside::Object(NAMED)),
+    Watch::new("custom", Inside::Object(NAMED)),
+    plain("server_label"),
+    plain("disable_parallel_tool_use"),
+    Watch::new("tools", Inside::Items(TOOL)),
+    Watch::new("allowed_tools", Inside::Object(ALLOWED_TOOLS)),
+];
+const ALLOWED_TOOLS: &[Watch] = &[plain("mode"), Watch::new("tools", Inside::Items(TOOL))];
+const OUTPUT_CONFIG: &[Watch] = &[plain("effort"), Watch::new("format", Inside::Object(TYPED))];
 const STREAM_OPTIONS: &[Watch] = &[plain("include_usage")];

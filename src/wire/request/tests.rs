@@ -1,5 +1,7 @@
 //! What a request says about itself, and which requests are refused for saying it twice.
 
+mod responses;
+
 use proptest::prelude::{any, prop_assert, proptest};
 
 use crate::wire::{Dialect, Endpoint, RequestView};

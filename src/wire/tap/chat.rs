@@ -1,4 +1,4 @@
-//! Reads chat completions: the chunks of a stream and whole answers.
+//! Reads chat completions and completions: the chunks of a stream and whole answers.
 //!
 //! Serves the tap. A chunk that does not parse to its end changes no fact.
 
@@ -76,6 +76,8 @@ impl<'a> Told<'a> {
     fn choice(&mut self, walk: &mut Walk<'a>, name: &[u8]) -> Option<()> {
         match name {
             b"delta" | b"message" => walk.object(|walk, inner| self.message(walk, inner.raw)),
+            // A completion's choice has its text here.
+            b"text" => self.content(walk),
             b"finish_reason" => {
                 self.finish = walk.text()?.or(self.finish);
                 Some(())

@@ -5,17 +5,22 @@
 
 mod chat;
 mod messages;
+mod responses;
 mod shape;
+mod skim;
+mod stencil;
 #[cfg(test)]
 mod tests;
 pub(super) mod walk;
 
 use bytes::{Bytes, BytesMut};
+use serde::de::IgnoredAny;
 
 use self::shape::Shape;
 use self::walk::{Text, Walk};
 use super::coding::{self, StreamDecoder};
-use super::sse::{EventRef, SseScanner};
+use super::json::{self, JsonFault};
+use super::sse::{EventRef, Seen, SseScanner};
 use super::{Endpoint, Usage};
 
 /// What is known of an answer so far. Where `blind` is true, the rest is only what was known before.
@@ -31,11 +36,11 @@ pub struct Facts {
     pub output_chars: u64,
     /// The first content came: text, a refusal, a tool call or reasoning. The empty text of a role chunk is none.
     pub content_started: bool,
-    /// A refusal's text came (chat only).
+    /// A refusal's text came (OpenAI only).
     pub refused: bool,
     /// How the answer ended. With several choices, the last one's end.
     pub finish: Option<Finish>,
-    /// The provider's id of the answer (`chatcmpl-…`, `msg_…`).
+    /// The provider's id of the answer (`chatcmpl-…`, `msg_…`, `resp_…`).
     pub answer_id: Option<Box<str>>,
     /// The model that says it answered.
     pub answered_model: Option<Box<str>>,
@@ -45,9 +50,10 @@ pub struct Facts {
     pub error_type: Option<Box<str>>,
     /// The error's code: OpenAI's `code`, Anthropic's `details.error_code`.
     pub error_code: Option<Box<str>>,
-    /// The end was seen: `[DONE]`, `message_stop`, or a whole JSON text that parses. What comes after is not read.
+    /// The end was seen: `[DONE]`, `message_stop`, `response.completed` and its like, or a whole JSON text that parses.
+    /// What comes after is not read.
     pub complete: bool,
-    /// Events that were too large to be read.
+    /// Events that were too large to be read. Of a response's large events only those with text are.
     pub blind_events: u64,
     /// The tap does not read this answer: another endpoint, an unknown coding, a broken coding, a body over the cap.
     pub blind: bool,
@@ -90,14 +96,17 @@ struct Stream {
     dialect: Api,
     scanner: SseScanner,
     shape: Shape,
+    responses: responses::Reader,
     events: u64,
 }
 
-/// The two APIs whose answers are read.
+/// The APIs whose answers are read.
 #[derive(Clone, Copy, Debug)]
 enum Api {
+    /// Chat Completions and Completions, which differ in the place of the text only.
     Chat,
     Messages,
+    Responses,
 }
 
 #[derive(Debug)]
@@ -110,8 +119,9 @@ impl Tap {
     /// For an answer that is an event stream.
     pub fn stream(endpoint: Endpoint) -> Self {
         Self::reading(endpoint, |dialect| {
-            let (scanner, shape) = (SseScanner::new(), Shape::default());
-            Reader::Stream(Box::new(Stream { dialect, scanner, shape, events: 0 }))
+            let (scanner, shape, responses) =
+                (SseScanner::new(), Shape::default(), responses::Reader::default());
+            Reader::Stream(Box::new(Stream { dialect, scanner, shape, responses, events: 0 }))
         })
     }
 
@@ -199,13 +209,20 @@ impl Tap {
         }
     }
 
+    /// The `sequence_number` of an event of our own behind those that passed; 0 where the API has none.
+    pub fn next_sequence(&self) -> u64 {
+        match &self.reader {
+            Reader::Stream(stream) => stream.responses.next_sequence(),
+            Reader::Whole { .. } | Reader::Blind => 0,
+        }
+    }
+
     fn reading(endpoint: Endpoint, reader: impl FnOnce(Api) -> Reader) -> Self {
         let api = match endpoint {
-            Endpoint::Chat => Api::Chat,
+            Endpoint::Chat | Endpoint::Completions => Api::Chat,
             Endpoint::Messages => Api::Messages,
-            Endpoint::Completions
-            | Endpoint::Responses
-            | Endpoint::InputTokens
+            Endpoint::Responses => Api::Responses,
+            Endpoint::InputTokens
             | Endpoint::Compact
             | Endpoint::CountTokens
             | Endpoint::Embeddings
@@ -231,37 +248,59 @@ impl Tap {
             }
         }
         // Judged first: the readers walk over JSON that is broken behind the members they look at.
-        if serde_json::from_slice::<serde::de::IgnoredAny>(&json).is_err() {
+        if !is_json(&json) {
             return;
         }
         self.facts.complete = true;
         match dialect {
             Api::Chat => chat::read_answer(&json, &mut self.facts),
             Api::Messages => messages::read_answer(&json, &mut self.facts),
+            Api::Responses => responses::read_answer(&json, &mut self.facts),
         };
     }
 }
 
 impl Stream {
     fn feed(&mut self, chunk: &[u8], facts: &mut Facts) {
-        let Self { dialect, scanner, shape, events } = self;
-        scanner.feed(chunk, &mut |event| {
-            *events += 1;
-            read_event(*dialect, event, shape, facts);
+        let Self { dialect, scanner, shape, responses, events } = self;
+        scanner.look(chunk, &mut |seen| match (seen, *dialect) {
+            (Seen::Event(event), dialect) => {
+                *events += 1;
+                read_event(dialect, event, shape, responses, facts);
+            }
+            (Seen::Large(piece), Api::Responses) => responses.large(piece),
+            (Seen::LargeEnd, Api::Responses) => responses.large_end(facts),
+            (Seen::Large(_) | Seen::LargeEnd, Api::Chat | Api::Messages) => {}
         });
-        facts.blind_events = scanner.blind_events();
+        facts.blind_events = scanner.blind_events().saturating_sub(responses.large_read());
     }
 
     fn finish(&mut self, facts: &mut Facts) {
-        let Self { dialect, scanner, shape, events } = self;
+        let Self { dialect, scanner, shape, responses, events } = self;
         scanner.finish(&mut |event| {
             *events += 1;
-            read_event(*dialect, event, shape, facts);
+            read_event(*dialect, event, shape, responses, facts);
         });
     }
 }
 
-fn read_event(api: Api, event: EventRef<'_>, shape: &mut Shape, facts: &mut Facts) {
+/// Whether an answer is whole. Callers' bodies are bounded in depth; a provider's answer is as deep as it likes.
+fn is_json(answer: &[u8]) -> bool {
+    match json::check(answer) {
+        Err(fault) if fault.what == JsonFault::TooDeep => {
+            serde_json::from_slice::<IgnoredAny>(answer).is_ok()
+        }
+        judged => judged.is_ok(),
+    }
+}
+
+fn read_event(
+    api: Api,
+    event: EventRef<'_>,
+    shape: &mut Shape,
+    responses: &mut responses::Reader,
+    facts: &mut Facts,
+) {
     // The SDKs stop reading at the terminal event; what follows it concerns nobody.
     if facts.complete {
         return;
@@ -269,6 +308,7 @@ fn read_event(api: Api, event: EventRef<'_>, shape: &mut Shape, facts: &mut Fact
     match api {
         Api::Chat => chat::read_event(event, shape, facts),
         Api::Messages => messages::read_event(event, shape, facts),
+        Api::Responses => responses.read_event(event, facts),
     };
 }
 

@@ -1,5 +1,8 @@
 //! The tap against every kind of event and answer of both dialects, fed whole and cut at every place.
 
+mod completions;
+mod responses;
+
 use std::io::Write;
 
 use flate2::Compression;
@@ -610,7 +613,7 @@ proptest! {
         bytes in prop_oneof![stream_bytes(), proptest::collection::vec(any::<u8>(), 0..200)],
         size in 1usize..20,
     ) {
-        for endpoint in [Endpoint::Chat, Endpoint::Messages] {
+        for endpoint in [Endpoint::Chat, Endpoint::Messages, Endpoint::Responses] {
             for encoding in ["", "gzip", "deflate", "br"] {
                 read(Tap::stream(endpoint).decoding(encoding), bytes.chunks(size));
                 read(Tap::whole(endpoint).decoding(encoding), bytes.chunks(size));

@@ -45,6 +45,31 @@ fn chat_counts_include_the_cache() {
 }
 
 #[test]
+fn response_counts_include_the_cache() {
+    let check = |json: &str, expected: Option<Usage>| {
+        assert_eq!(Usage::from_response(json.as_bytes()), expected, "{json}");
+    };
+    check(r#"{"input_tokens":10,"output_tokens":2,"total_tokens":12}"#, Some(usage(10, 0, 0, 2, 0)));
+    check(
+        r#"{"input_tokens":10,"input_tokens_details":{"cached_tokens":3,"cache_write_tokens":4,"cache_write_tokens_details":{"ttl_30m_tokens":4}},"output_tokens":2,"output_tokens_details":{"reasoning_tokens":1}}"#,
+        Some(usage(3, 3, 4, 2, 1)),
+    );
+    check(
+        r#"{"input_tokens":1,"input_tokens_details":{"cached_tokens":9,"cache_write_tokens":null},"output_tokens":2,"output_tokens_details":null}"#,
+        Some(usage(0, 9, 0, 2, 0)),
+    );
+    for unknown in [
+        "null",
+        "{}",
+        r#"{"input_tokens":1}"#,
+        r#"{"output_tokens":1}"#,
+        r#"{"input_tokens":-1,"output_tokens":1}"#,
+    ] {
+        check(unknown, None);
+    }
+}
+
+#[test]
 fn message_counts_exclude_the_cache_and_are_overlaid() {
     let mut known = Usage::default();
     let steps = [

@@ -20,7 +20,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 #[test]
 fn every_panel_shows_data_of_a_busy_gateway() {
-    let gateway = Dimmer::start(CONFIG);
+    let gateway = Dimmer::start_with(CONFIG, &[("ANOTHER_KEY", "sk-another-of-the-gateway")]);
     let directory = tempfile::tempdir().expect("a directory");
     let prometheus = Prometheus::start(directory.path(), gateway.admin);
     let mut open: Vec<Query> = Vec::new();
@@ -199,6 +199,10 @@ shape = { from = "header:x-shape" }
 
 [providers.sim]
 dialect = "mock"
+[providers.keyed]
+dialect = "openai"
+base_url = "http://127.0.0.1:9/v1"
+api_keys = ["${TEST_KEY}", "${ANOTHER_KEY}"]
 
 [models.small]
 provider = "sim"
@@ -234,10 +238,12 @@ serve = "broken"
 
 [routes.a]
 path = "/a"
+provider = "sim"
 model.flag = "size"
 system_prompt.flag = "tone"
 [routes.b]
 path = "/b"
+provider = "sim"
 model = "large"
 system_prompt = "broken"
 "#;
