@@ -266,7 +266,9 @@ impl Stream {
 /// Whether an answer is whole. Callers' bodies are bounded in depth; a provider's answer is as deep as it likes.
 fn is_json(answer: &[u8]) -> bool {
     match json::check(answer) {
-        Err(fault) if fault.what == JsonFault::TooDeep => serde_json::from_slice::<IgnoredAny>(answer).is_ok(),
+        Err(fault) if fault.what == JsonFault::TooDeep => {
+            serde_json::from_slice::<IgnoredAny>(answer).is_ok()
+        }
         judged => judged.is_ok(),
     }
 }
