@@ -2,8 +2,8 @@
 //!
 //! The text is looked at in blocks of 64 bytes: comparisons of whole vectors give one bit for each byte, and a few
 //! operations on these bits tell which quotes are escaped and whether every escape is one. The arithmetic is that of
-//! simdjson (Langdale and Lemire, "Parsing Gigabytes of JSON per Second", 2019, section 3.1.1). Which instructions the
-//! processor has is found out at run time.
+//! simdjson (Langdale and Lemire, "Parsing Gigabytes of JSON per Second", 2019), with one subtraction for runs of
+//! backslashes on odd and even places. Which instructions the processor has is found out at run time.
 
 use fearless_simd::prelude::{SimdBase, SimdMask};
 use fearless_simd::{Level, Simd, dispatch, u8x64};
@@ -141,11 +141,13 @@ fn escaped_by(backslashes: u64, escape_open: &mut u64) -> u64 {
     const ODD: u64 = 0xaaaa_aaaa_aaaa_aaaa;
     // A backslash that is escaped itself begins no run.
     let starts = backslashes & !*escape_open;
-    // Behind each backslash, and on every odd place: from a run that begins on an even place the subtraction borrows
-    // through to its end, from one on an odd place it does not, so that the places come out turned in one of the two.
     let behind = starts << 1;
-    let ends = (behind | ODD).wrapping_sub(starts);
-    let escapes_and_ends = ends ^ ODD;
+    // Ones on the backslashes that escape, which are the first, third, fifth of each run, and on the byte that the last of
+    // an odd run escapes. The odd places, filled up before and turned back after, make the borrow of the subtraction
+    // alternate along a run, whether it begins on an odd place or on an even one. Three on the places 0 to 2:
+    // 1110 (behind, and odd) - 0111 = 0111, turned on the odd places 1101: 0 and 2 escape, 3 is behind.
+    let escapes_and_ends = (behind | ODD).wrapping_sub(starts) ^ ODD;
+    // Without those that escape, and with the other backslashes: what is escaped.
     let escaped = escapes_and_ends ^ (backslashes | *escape_open);
     *escape_open = (escapes_and_ends & backslashes) >> (BLOCK_LEN - 1);
     escaped
