@@ -38,10 +38,11 @@ fn main() {
         }
         return;
     }
+    let mut out = stdout();
     for case in cases {
         let each = collected(case.name, TIMES).abs_diff(collected(case.name, 1)) / (TIMES - 1);
         let by_unit = each as f64 / case.units as f64;
-        writeln!(stdout(), "{:24} {each:>9}  {by_unit:8.2} per {}", case.name, case.unit).unwrap();
+        writeln!(out, "{:24} {each:>9}  {by_unit:8.2} per {}", case.name, case.unit).unwrap();
     }
 }
 

@@ -12,6 +12,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dimmer::wire::{Edits, Endpoint, PromptMode, RequestView};
 
 #[path = "fixture/bodies.rs"]
+#[expect(dead_code, reason = "the bodies that only instructions are counted for")]
 mod bodies;
 
 use self::bodies::chat;

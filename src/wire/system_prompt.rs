@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::Endpoint;
 use super::edit::{Edits, ObjectEdit, Splice, removal};
 use super::json::{Fault, JsonError, JsonFault, Kind, Span, elements, find};
-use super::request::Leading;
+use super::request::{Leading, MEMBERS_MAX};
 
 /// `system_prompt.mode`: what becomes of the system prompt that the app sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -162,21 +162,21 @@ impl Edits<'_> {
         text: &[u8],
         part: &str,
     ) -> Result<(), JsonError> {
-        let Some(inner) = self.members_of(first.value) else {
+        if first.members.len() > MEMBERS_MAX {
             let fault = Fault { what: JsonFault::TooManyMembers, at: first.value.start };
             return Err(fault.in_body(&self.body, None));
-        };
+        }
         let (on_message, on_part) = match self.last_marker(leading) {
             Some(Marker { on_message: true, fields }) => (fields, SmallVec::new()),
             Some(Marker { on_message: false, fields }) => (SmallVec::new(), fields),
             None => (SmallVec::new(), SmallVec::new()),
         };
-        let sent = find(&self.body, first.value, "content");
+        let sent = first.find(&self.body, "content");
         let has_parts = sent.is_some_and(|content| Kind::of(content.of(&self.body)) == Kind::Array);
         let as_parts = has_parts || !on_part.is_empty();
         let content = if as_parts { blocks(part, text, &self.spelled(&on_part)) } else { string(text) };
 
-        let mut message = ObjectEdit::new(first.value.inside().start, &inner);
+        let mut message = ObjectEdit::new(first.value.inside().start, &first.members);
         message.set(&self.body, "content", Bytes::from(content));
         for name in MARKERS {
             match on_message.iter().find(|(marker, _)| *marker == name) {
@@ -225,21 +225,25 @@ impl Edits<'_> {
     /// The last marker in leading messages: on a part of their content, or on the message, which covers its parts.
     fn last_marker(&self, leading: &[Leading]) -> Option<Marker> {
         leading.iter().rev().find_map(|message| {
-            let on_part = || self.last_marked(find(&self.body, message.value, "content")?);
-            self.marker(message.value, true).or_else(on_part)
+            let on_part = || self.last_marked(message.find(&self.body, "content")?);
+            self.marker(|name| message.find(&self.body, name), true).or_else(on_part)
         })
     }
 
     /// The marker on the last of the blocks or parts that has one.
     fn last_marked(&self, blocks: Span) -> Option<Marker> {
-        elements(&self.body, blocks).filter_map(|block| self.marker(block.value, false)).last()
+        if Kind::of(blocks.of(&self.body)) != Kind::Array {
+            return None;
+        }
+        let marker = |block: Span| self.marker(|name| find(&self.body, block, name), false);
+        elements(&self.body, blocks).filter_map(|block| marker(block.value)).last()
     }
 
-    /// The marker on one object; `null` is none.
-    fn marker(&self, object: Span, on_message: bool) -> Option<Marker> {
+    /// The marker on one object, whose members `find` finds; `null` is none.
+    fn marker(&self, find: impl Fn(&str) -> Option<Span>, on_message: bool) -> Option<Marker> {
         let fields: SmallVec<[_; 2]> = MARKERS
             .into_iter()
-            .filter_map(|name| Some((name, find(&self.body, object, name)?)))
+            .filter_map(|name| Some((name, find(name)?)))
             .filter(|(_, value)| Kind::of(value.of(&self.body)) != Kind::Null)
             .collect();
         (!fields.is_empty()).then_some(Marker { on_message, fields })

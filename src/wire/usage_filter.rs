@@ -129,7 +129,8 @@ impl UsageFilter {
     }
 
     fn judge(&self, block: &[u8]) -> Verdict {
-        if self.needle.find(block).is_some() { verdict(block, &self.needle) } else { Verdict::Keep }
+        let found = self.needle.find(block);
+        found.map_or(Verdict::Keep, |found| verdict(block, found, &self.needle))
     }
 }
 
@@ -145,12 +146,14 @@ enum Verdict {
     },
 }
 
-/// Judges one event with everything that belongs to it.
-fn verdict(block: &[u8], needle: &Finder<'_>) -> Verdict {
+/// Judges one event with everything that belongs to it. The member's name stands first at `found`.
+fn verdict(block: &[u8], found: usize, needle: &Finder<'_>) -> Verdict {
     let mut lines = data_lines(block);
     let Some((at, first)) = lines.next() else { return Verdict::Keep };
     let Some((second_at, second)) = lines.next() else {
-        return judge_json(first, needle).unwrap_or(Verdict::Keep).moved(|offset| at + offset);
+        let in_text = found.checked_sub(at).filter(|found| *found < first.len());
+        let verdict = in_text.or_else(|| needle.find(first)).and_then(|found| judge_json(first, found));
+        return verdict.unwrap_or(Verdict::Keep).moved(|offset| at + offset);
     };
     // Several data lines are one JSON text; `starts` says where each line's text is in the joined text and in the block.
     let mut joined = first.to_vec();
@@ -160,15 +163,16 @@ fn verdict(block: &[u8], needle: &Finder<'_>) -> Verdict {
         starts.push((joined.len(), line_at));
         joined.extend_from_slice(line);
     }
-    judge_json(&joined, needle).unwrap_or(Verdict::Keep).moved(|offset| {
+    let verdict = needle.find(&joined).and_then(|found| judge_json(&joined, found));
+    verdict.unwrap_or(Verdict::Keep).moved(|offset| {
         let line = starts.iter().rev().find(|(start, _)| *start <= offset);
         line.map_or(offset, |(start, line_at)| line_at + (offset - start))
     })
 }
 
-/// Judges the JSON text of one chunk; `None` where it is not one.
-fn judge_json(json: &[u8], needle: &Finder<'_>) -> Option<Verdict> {
-    if let Some((from, to)) = null_near_the_end(json, needle) {
+/// Judges the JSON text of one chunk; `None` where it is not one. The member's name stands first at `found`.
+fn judge_json(json: &[u8], found: usize) -> Option<Verdict> {
+    if let Some((from, to)) = null_near_the_end(json, found) {
         return Some(cut_member(json, from, to));
     }
     let mut no_choices = false;
@@ -202,8 +206,7 @@ fn judge_json(json: &[u8], needle: &Finder<'_>) -> Option<Verdict> {
 /// Where a member `usage` that is null stands: nearly always it is the only one and near the end. Between two quotes
 /// that are not escaped stands a whole name; if what follows its null closes one level and ends the text, the level is
 /// the top. A walk from the start takes several times as long.
-fn null_near_the_end(json: &[u8], needle: &Finder<'_>) -> Option<(usize, usize)> {
-    let from = needle.find(json)?;
+fn null_near_the_end(json: &[u8], from: usize) -> Option<(usize, usize)> {
     let mut walk = Walk::standing_at(json, from);
     walk.string()?;
     walk.eat(b':')?;
@@ -277,6 +280,9 @@ impl<'a> Kept<'a> {
     }
 
     fn settle(&mut self) {
+        if self.copied.capacity() == 0 {
+            self.copied.reserve(self.chunk.len());
+        }
         self.copied.extend_from_slice(self.chunk.get(self.from..self.to).unwrap_or_default());
         self.from = self.to;
     }

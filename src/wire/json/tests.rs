@@ -312,7 +312,7 @@ proptest! {
             let error = read(&body.as_bytes()[..end]).unwrap_err();
             let of_end = matches!(error.what, JsonFault::Truncated) && error.at == end;
             // Half an escape and half a word are no less wrong for being the last.
-            prop_assert!(of_end || error.what == JsonFault::Escape, "{error}: {}", &body[..end]);
+            prop_assert!(of_end || error.what == JsonFault::Escape, "{error} in {body}");
         }
     }
 

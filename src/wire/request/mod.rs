@@ -16,8 +16,8 @@ use smallvec::SmallVec;
 pub use held_state::HeldKind;
 
 use super::Endpoint;
-use super::json::{Fault, Inside, JsonError, JsonFault, Member, Scanner, Seen, Span, Watch, elements, find};
-use super::json::{same_text, string_is};
+use super::json::{Element, Fault, Inside, JsonError, JsonFault, Member, Scanner, Seen, Span, Watch};
+use super::json::{elements, find, members, same_text, string_is};
 
 /// More top-level fields than any API has, several times over; it bounds what a hostile body makes us hold.
 pub const MEMBERS_MAX: usize = 1024;
@@ -121,21 +121,33 @@ impl RequestView {
     }
 
     /// Visits the messages that carry system content before anything else was said: role `system`, in OpenAI's APIs also
-    /// `developer`. Only these are scanned, and the one that ends them.
-    pub(super) fn leading_system(&self, body: &[u8]) -> SmallVec<[Leading; 4]> {
+    /// `developer`. Only these are scanned, and the one that ends them up to its role.
+    pub(super) fn leading_system(&self, body: &[u8]) -> SmallVec<[Leading; 1]> {
         if self.endpoint.takes_items() {
             return self.leading_items(body);
         }
-        let mut leading = SmallVec::new();
-        let Some(messages) = self.value(body, "messages") else { return leading };
-        for element in elements(body, messages) {
-            let role = find(body, element.value, "role");
-            match role.filter(|role| self.is_system_role(body, *role)) {
-                Some(role) => leading.push(Leading { value: element.value, end: element.end, role }),
-                None => break,
+        let messages = self.value(body, "messages");
+        let messages = messages.into_iter().flat_map(|messages| elements(body, messages));
+        messages.map_while(|element| self.leading(body, element)).collect()
+    }
+
+    /// A message, if it carries system content.
+    fn leading(&self, body: &[u8], message: Element) -> Option<Leading> {
+        let Element { value, end } = message;
+        let mut leading = Leading { value, end, role: Span::default(), members: SmallVec::new() };
+        let mut has_role = false;
+        for member in members(body, value) {
+            if !has_role && member.is(body, "role") {
+                if !self.is_system_role(body, member.value) {
+                    return None;
+                }
+                (has_role, leading.role) = (true, member.value);
+            }
+            if leading.members.len() <= MEMBERS_MAX {
+                leading.members.push(member);
             }
         }
-        leading
+        has_role.then_some(leading)
     }
 
     fn is_system_role(&self, body: &[u8], role: Span) -> bool {
@@ -164,7 +176,7 @@ impl RequestView {
 }
 
 /// A leading message of system content.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Leading {
     /// The whole message.
     pub(super) value: Span,
@@ -172,6 +184,18 @@ pub(super) struct Leading {
     pub(super) end: usize,
     /// The value of its role.
     pub(super) role: Span,
+    /// Its members, one more than [`MEMBERS_MAX`] at most.
+    pub(super) members: SmallVec<[Member; 4]>,
+}
+
+impl Leading {
+    /// The value of a member.
+    pub(super) fn find(&self, body: &[u8], name: &str) -> Option<Span> {
+        if self.members.len() > MEMBERS_MAX {
+            return find(body, self.value, name);
+        }
+        self.members.iter().find(|member| member.is(body, name)).map(|member| member.value)
+    }
 }
 
 fn check_utf8(body: &[u8]) -> Result<(), Fault> {

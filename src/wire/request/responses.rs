@@ -6,13 +6,13 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use super::{BLOCK, Leading, RequestView, STREAM_OPTIONS, TOOL, TOOL_CHOICE, TYPED, plain};
+use super::{BLOCK, Leading, MEMBERS_MAX, RequestView, STREAM_OPTIONS, TOOL, TOOL_CHOICE, TYPED, plain};
 use crate::wire::json::{Inside, Kind, Span, Watch, elements, find, members, string_is, unescape};
 
 impl RequestView {
     /// The messages of role `system` or `developer` that stand first in `input`. Other items may have such a role too,
     /// and carry no prompt: `additional_tools`.
-    pub(super) fn leading_items(&self, body: &[u8]) -> SmallVec<[Leading; 4]> {
+    pub(super) fn leading_items(&self, body: &[u8]) -> SmallVec<[Leading; 1]> {
         let mut leading = SmallVec::new();
         let Some(input) = self.value(body, "input") else { return leading };
         for element in elements(body, input) {
@@ -20,7 +20,8 @@ impl RequestView {
             let system =
                 role.filter(|role| string_is(body, *role, "system") || string_is(body, *role, "developer"));
             let Some(role) = system else { break };
-            leading.push(Leading { value: element.value, end: element.end, role });
+            let members = members(body, element.value).take(MEMBERS_MAX.saturating_add(1)).collect();
+            leading.push(Leading { value: element.value, end: element.end, role, members });
         }
         leading
     }

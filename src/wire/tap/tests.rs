@@ -439,6 +439,13 @@ fn a_whole_answer_in_crumbs_is_read() {
 }
 
 #[test]
+fn an_answer_may_be_deeper_than_a_request() {
+    let deep = format!(r#"{{"choices":[],"x":{}{}}}"#, "[".repeat(500), "]".repeat(500));
+    assert!(read(Tap::whole(Endpoint::Chat), [deep.as_bytes()]).complete);
+    assert!(!read(Tap::whole(Endpoint::Chat), [&deep.as_bytes()[..deep.len() - 2]]).complete);
+}
+
+#[test]
 fn other_endpoints_are_not_read() {
     let blind = Facts { blind: true, ..facts() };
     for dialect in [Dialect::OpenAi, Dialect::Anthropic] {

@@ -52,6 +52,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The first byte of the next token.
+    #[inline]
     pub(in crate::wire) fn peek(&mut self) -> Option<u8> {
         loop {
             let byte = *self.bytes.get(self.at)?;
@@ -166,13 +167,17 @@ impl<'a> Walk<'a> {
         let mut escaped = false;
         let mut from = start;
         loop {
-            let found = from + quote_or_backslash(self.bytes.get(from..)?)?;
+            let found = from.wrapping_add(quote_or_backslash(self.bytes.get(from..)?)?);
             if self.bytes.get(found) == Some(&b'"') {
-                self.at = found + 1;
-                return Some(Text { raw: self.bytes.get(start..found)?, escaped, start: start - 1 });
+                self.at = found.wrapping_add(1);
+                return Some(Text {
+                    raw: self.bytes.get(start..found)?,
+                    escaped,
+                    start: start.wrapping_sub(1),
+                });
             }
             escaped = true;
-            from = found + 2;
+            from = found.wrapping_add(2);
         }
     }
 
@@ -225,18 +230,19 @@ impl Text<'_> {
 
 /// Where the first quote or backslash is. Nearly all strings of a chunk are a few bytes long, and there a call of
 /// `memchr2` takes longer than the search.
+#[inline(always)]
 fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    while at < SHORT {
-        let Some(word) = bytes.get(at..)?.first_chunk::<8>() else { break };
+    let (words, _) = bytes.as_chunks::<8>();
+    let mut at = 0_usize;
+    for word in words.iter().take(SHORT / 8) {
         let word = u64::from_le_bytes(*word);
         let found = zero_bytes(word ^ (ONES * b'"' as u64)) | zero_bytes(word ^ (ONES * b'\\' as u64));
         if found != 0 {
-            return Some(at + found.trailing_zeros() as usize / 8);
+            return Some(at.wrapping_add(found.trailing_zeros() as usize / 8));
         }
-        at += 8;
+        at = at.wrapping_add(8);
     }
-    Some(at + memchr2(b'"', b'\\', bytes.get(at..)?)?)
+    Some(at.wrapping_add(memchr2(b'"', b'\\', bytes.get(at..)?)?))
 }
 
 /// The high bit of the lowest byte that is zero; bits above it may be set too.

@@ -39,6 +39,11 @@ fn chat_counts_include_the_cache() {
         r#"{"prompt_tokens":1.5,"completion_tokens":1}"#,
         r#"{"prompt_tokens":1,"completion_tokens":1"#,
         r#"{"prompt_tokens":99999999999999999999,"completion_tokens":1}"#,
+        r#"{"prompt_tokens":01,"completion_tokens":1}"#,
+        r#"{"prompt_tokens":1,"prompt_tokens":2,"completion_tokens":1}"#,
+        r#"{"prompt_tokens":1,"completion_tokens":1,"prompt_tokens_details":5}"#,
+        r#"{"prompt_tokens":1,"completion_tokens":1,"cost":0.}"#,
+        r#"{"prompt_tokens":1,"completion_tokens":1} x"#,
     ] {
         check(unknown, None);
     }
