@@ -65,7 +65,7 @@ fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 }
 
 /// The answer that tells an error.
-pub(crate) fn error(mut exchange: Exchange, error: &ProxyError) -> Response<AnswerBody> {
+pub(crate) fn error(mut exchange: Box<Exchange>, error: &ProxyError) -> Response<AnswerBody> {
     log(&exchange, error);
     exchange.outcome = Some(error.outcome());
     let parts = ErrorParts {
@@ -116,7 +116,7 @@ fn log(exchange: &Exchange, error: &ProxyError) {
 const JSON: &str = "application/json";
 const EVENT_STREAM: &str = "text/event-stream";
 
-fn made(exchange: Exchange, body: Bytes, kind: &'static str) -> Response<AnswerBody> {
+fn made(exchange: Box<Exchange>, body: Bytes, kind: &'static str) -> Response<AnswerBody> {
     let mut headers = HeaderMap::with_capacity(12);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CONTENT_LENGTH, (body.len() as u64).into());
@@ -128,7 +128,7 @@ fn made(exchange: Exchange, body: Bytes, kind: &'static str) -> Response<AnswerB
 }
 
 /// The answer without a language model: the reply that was chosen, or the first of the route's that fits the request.
-pub(crate) fn reply(mut exchange: Exchange, payload: &Payload) -> Response<AnswerBody> {
+pub(crate) fn reply(mut exchange: Box<Exchange>, payload: &Payload) -> Response<AnswerBody> {
     let asked = Asked::of(payload);
     let candidates = candidates(&exchange);
     let fitting = candidates.iter().find(|plan| fits(&exchange, &asked, &plan.reply.content));
@@ -202,7 +202,7 @@ fn fits(exchange: &Exchange, asked: &Asked, content: &ReplyContent) -> bool {
     }
 }
 
-fn answer_reply(exchange: Exchange, asked: &Asked, text: &str) -> Response<AnswerBody> {
+fn answer_reply(exchange: Box<Exchange>, asked: &Asked, text: &str) -> Response<AnswerBody> {
     let id = exchange.id;
     let mut unique = String::with_capacity(32);
     let _ = write!(unique, "{}", id.as_str().trim_start_matches("req_"));
@@ -222,7 +222,11 @@ fn answer_reply(exchange: Exchange, asked: &Asked, text: &str) -> Response<Answe
 }
 
 /// An error that the operator wrote: 503, and no retry, since it would say the same.
-fn error_reply(exchange: Exchange, message: &str, retry_after: Option<Duration>) -> Response<AnswerBody> {
+fn error_reply(
+    exchange: Box<Exchange>,
+    message: &str,
+    retry_after: Option<Duration>,
+) -> Response<AnswerBody> {
     let code = ErrorCode::KillSwitch;
     let parts = ErrorParts {
         status: code.status(),

@@ -31,13 +31,14 @@ const LAST_WORDS: Duration = Duration::from_millis(50);
 /// An answer on its way back.
 #[derive(Debug)]
 pub struct Relay {
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     body: Incoming,
     upstream: Option<Upstream>,
     /// What becomes of a request's body that streams through: until it is done, the connection is not free.
     upload: Option<Rc<Upload>>,
     tap: Tap,
-    filter: Option<UsageFilter>,
+    /// Boxed: few answers need it, and it wants an alignment that every answer would pay for.
+    filter: Option<Box<UsageFilter>>,
     /// What the filter has let through and the caller has not taken yet.
     ready: VecDeque<Bytes>,
     state: State,
@@ -50,7 +51,6 @@ pub struct Relay {
     status: u16,
     idle: Option<Duration>,
     total: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
     /// Since when nothing comes while the caller waits.
     waiting_since: Option<Instant>,
 }
@@ -71,8 +71,12 @@ enum Piece {
 }
 
 /// Makes the caller's answer of the provider's.
-pub(crate) fn relay(mut exchange: Exchange, answered: Answered, hide_usage: bool) -> Response<AnswerBody> {
-    let Answered { response, upstream, upload } = answered;
+pub(crate) fn relay(
+    mut exchange: Box<Exchange>,
+    answered: Answered,
+    hide_usage: bool,
+) -> Response<AnswerBody> {
+    let Answered { response, upstream, upload, at } = answered;
     let (mut head, body) = response.into_parts();
     let ends_with_connection = ends_with_connection(head.version, &head.headers, &body);
     fields::remove(&mut head.headers, |_| false);
@@ -81,7 +85,7 @@ pub(crate) fn relay(mut exchange: Exchange, answered: Answered, hide_usage: bool
     let encoding =
         head.headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let readable = encoding.as_deref().is_none_or(crate::wire::is_identity);
-    let filter = (hide_usage && events && readable).then(UsageFilter::new);
+    let filter = (hide_usage && events && readable).then(|| Box::new(UsageFilter::new()));
     if filter.is_some() {
         head.headers.remove(header::CONTENT_LENGTH);
     }
@@ -96,8 +100,7 @@ pub(crate) fn relay(mut exchange: Exchange, answered: Answered, hide_usage: bool
     let total = timeouts.and_then(|timeouts| timeouts.total).map(|total| exchange.started + total);
     exchange.connection.cut_at(total);
     if let Some(route) = &exchange.route {
-        let overhead =
-            clock::now().saturating_duration_since(exchange.started).saturating_sub(exchange.waited);
+        let overhead = at.saturating_duration_since(exchange.started).saturating_sub(exchange.waited);
         route.series.overhead.observe(overhead.as_secs_f64());
     }
     let relay = Relay {
@@ -114,7 +117,6 @@ pub(crate) fn relay(mut exchange: Exchange, answered: Answered, hide_usage: bool
         status: head.status.as_u16(),
         idle: timeouts.and_then(|timeouts| timeouts.idle),
         total,
-        timer: None,
         waiting_since: None,
         exchange,
     };
@@ -248,18 +250,10 @@ impl Relay {
         let since = *self.waiting_since.get_or_insert_with(clock::now);
         let idle = self.idle.map(|limit| since + limit);
         let Some(deadline) = idle.into_iter().chain(self.total).min() else { return Poll::Pending };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
-        // A timer that would fire too early is left alone until it does: most never fire.
-        if timer.deadline().into_std() > deadline {
-            timer.as_mut().reset(deadline.into());
-        }
-        while timer.as_mut().poll(cx).is_ready() {
-            if clock::now() >= deadline {
-                return Poll::Ready(Piece::TooSlow);
-            }
-            timer.as_mut().reset(deadline.into());
-        }
-        Poll::Pending
+        // Without a connection nothing is waited for: what there is has come.
+        let Some(upstream) = &mut self.upstream else { return Poll::Pending };
+        ready!(upstream.timer.poll_until(cx, deadline));
+        Poll::Ready(Piece::TooSlow)
     }
 
     /// A piece on its way: looked at, and given back where nothing has to be cut out of it.
@@ -294,8 +288,10 @@ impl Relay {
         let outcome = self.outcome();
         self.settle(outcome);
         let uploaded = self.upload.as_ref().is_none_or(|upload| upload.done.get().is_some());
+        let now = clock::now();
+        self.exchange.ended = Some(now);
         if let Some(upstream) = self.upstream.take().filter(|_| uploaded && !self.ends_with_connection) {
-            self.exchange.worker.pool.borrow_mut().put(upstream, clock::now());
+            self.exchange.worker.pool.borrow_mut().put(upstream, now);
         }
     }
 
