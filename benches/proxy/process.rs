@@ -93,6 +93,13 @@ impl Process {
         Ok(self.input.flush()?)
     }
 
+    /// Asks it to end, and waits until it has: who counts it writes down what was counted at its end.
+    pub(crate) fn stop(mut self) -> Outcome<()> {
+        Command::new("kill").arg(self.child.id().to_string()).status()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// CPU time of all its threads. Exact to the scheduler's own clock, unlike the ticks of `/proc/PID/stat`.
     pub(crate) fn cpu(&self) -> Outcome<Duration> {
         let mut nanos = 0;

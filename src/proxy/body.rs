@@ -44,8 +44,8 @@ pub(crate) enum RequestBody {
         /// How many bytes are left.
         left: u64,
     },
-    /// The caller's body as it comes.
-    Streamed(Streamed<Incoming>),
+    /// The caller's body as it comes. Boxed, because hyper keeps room for 32 requests on each connection.
+    Streamed(Box<Streamed<Incoming>>),
 }
 
 impl RequestBody {

@@ -31,15 +31,15 @@ pub(crate) fn remove(headers: &mut HeaderMap, also: impl Fn(&str) -> bool) {
     }
 }
 
-/// What `Connection` says, its own words for itself left out: nearly always nothing.
+/// What `Connection` names: nearly always nothing.
 fn named_by_connection(headers: &HeaderMap) -> SmallVec<[HeaderName; 1]> {
     headers
         .get_all(header::CONNECTION)
         .iter()
+        .filter(|value| !value.as_bytes().eq_ignore_ascii_case(b"keep-alive"))
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(str::trim)
-        .filter(|name| !["keep-alive", "close"].iter().any(|known| name.eq_ignore_ascii_case(known)))
         .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
         .filter(|name| *name != header::CONTENT_LENGTH && *name != header::HOST)
         .collect()

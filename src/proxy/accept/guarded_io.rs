@@ -14,10 +14,10 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
 
 use crate::clock;
 use crate::proxy::accept::connection::{ConnectionState, Patience};
+use crate::proxy::timer::Timer;
 use crate::wire::{Dialect, ErrorCode, ErrorParts, error_body};
 
 /// A caller's socket.
@@ -27,7 +27,7 @@ pub(super) struct GuardedIo {
     state: Rc<ConnectionState>,
     patience: Patience,
     http_1: bool,
-    timer: Pin<Box<Sleep>>,
+    timer: Timer,
     /// When the first byte of the latest head came; it counts only while it is later than the last request's end.
     head_since: Option<Instant>,
     /// Since when the caller takes nothing.
@@ -62,13 +62,12 @@ impl GuardedIo {
         patience: Patience,
         http_1: bool,
     ) -> Self {
-        let first = clock::now() + patience.head.min(patience.idle);
         Self {
             inner: TokioIo::new(stream),
             state,
             patience,
             http_1,
-            timer: Box::pin(tokio::time::sleep_until(first.into())),
+            timer: Timer::default(),
             head_since: None,
             stalled_since: None,
         }
@@ -96,16 +95,7 @@ impl GuardedIo {
         // An HTTP/2 stream can stall without waking this connection: it is looked at again in any case.
         let look_again = (!self.http_1).then(|| clock::now() + self.patience.write_stall);
         let Some(deadline) = self.deadline().or(look_again) else { return false };
-        if self.timer.deadline().into_std() > deadline {
-            self.timer.as_mut().reset(deadline.into());
-        }
-        while self.timer.as_mut().poll(cx).is_ready() {
-            if clock::now() >= deadline {
-                return true;
-            }
-            self.timer.as_mut().reset(deadline.into());
-        }
-        false
+        self.timer.poll_until(cx, deadline).is_ready()
     }
 
     /// Since when a head is coming in.
