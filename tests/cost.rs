@@ -138,9 +138,8 @@ fn run(bound: &Bound, counter: Counter, dimmer: &Path, requests: u64) -> Outcome
             format!("--callgrind-out-file={}", counted.display()),
             "--log-file=/dev/null".to_owned(),
         ],
-        // Without `-I1` it takes no signal, and would have to be killed, which prints nothing.
         Counter::Calls => {
-            vec!["-I1".to_owned(), "-fcqq".to_owned(), "-o".to_owned(), counted.display().to_string()]
+            vec!["-fcqq".to_owned(), "-o".to_owned(), counted.display().to_string()]
         }
     };
     let program = tool(counter)?;
