@@ -52,7 +52,7 @@ const BOUNDS: [Bound; 4] = [
         kind: Kind::Whole(SMALL),
         connections: 64,
         requests: [256, 2304],
-        instructions: 100_000.0,
+        instructions: 81_700.0,
         calls: 4.5,
     },
     Bound {
@@ -61,7 +61,7 @@ const BOUNDS: [Bound; 4] = [
         kind: Kind::Whole(SMALL),
         connections: 64,
         requests: [256, 2304],
-        instructions: 150_000.0,
+        instructions: 130_300.0,
         calls: 4.5,
     },
     Bound {
@@ -70,8 +70,8 @@ const BOUNDS: [Bound; 4] = [
         kind: Kind::Whole(LARGE),
         connections: 64,
         requests: [128, 640],
-        instructions: 800_000.0,
-        calls: 9.0,
+        instructions: 733_500.0,
+        calls: 5.6,
     },
     Bound {
         what: "a streamed event, flags",
@@ -79,8 +79,8 @@ const BOUNDS: [Bound; 4] = [
         kind: Kind::Stream,
         connections: 1,
         requests: [2, 22],
-        instructions: 20_000.0,
-        calls: 4.5,
+        instructions: 21_100.0,
+        calls: 3.5,
     },
 ];
 
