@@ -45,7 +45,8 @@ $(TOOLS)/.cargo-deny-$(CARGO_DENY_VERSION):
 	touch $@
 
 test: prepare ## every test, with the real SDKs and Prometheus; sets itself up
-	DIMMER_TEST_CLIENTS=$(CLIENTS) $(CARGO) test --locked
+	$(CARGO) build --locked --release --bin dimmer
+	DIMMER_TEST_CLIENTS=$(CLIENTS) DIMMER_TEST_RELEASE=$(CURDIR)/target/release/dimmer $(CARGO) test --locked
 	@echo "make test: all tests passed"
 
 prepare: ## what make test needs: SDKs, Node, Prometheus (target/clients)

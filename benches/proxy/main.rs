@@ -4,6 +4,7 @@
 //!     cargo bench --bench proxy -- --quick               # under one
 //!     cargo bench --bench proxy -- --markdown FILE       # writes the tables too
 //!     cargo bench --bench proxy -- --against PROGRAM     # another build of dimmer in the same rounds
+//!     cargo bench --bench proxy -- --streams 9000        # nothing but so many streams, held open: memory, and that each ends whole
 //!
 //! Time on a clock says more about the machine's other work than about a proxy. So: CPU time, each process on a CPU of its
 //! own, the targets in turn in every round, and ratios within a round. docs/performance.md has the method and the results.
@@ -21,8 +22,8 @@ mod traffic;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use process::{Cpus, Outcome, Process};
-use scenario::{SCENARIOS, Scenario, Taken};
+use process::{Cpus, Outcome, Process, on_one_thread};
+use scenario::{Latency, SCENARIOS, Scenario, Taken};
 use table::{Series, markdown};
 use target::Target;
 use traffic::Kind;
@@ -38,9 +39,25 @@ fn main() -> Outcome<()> {
             Ok(())
         }
         ["load", target, scenario, millis] => {
-            let scenario = SCENARIOS.get(scenario.parse::<usize>()?).ok_or("no such scenario")?;
             let measured = Duration::from_millis(millis.parse()?);
-            load::run(target.parse()?, scenario.kind, scenario.connections, measured)
+            match scenario.split_once(':') {
+                Some(("streams", count)) => {
+                    load::run(target.parse()?, Kind::Stream, count.parse()?, measured)
+                }
+                _ => {
+                    let scenario = SCENARIOS.get(scenario.parse::<usize>()?).ok_or("no such scenario")?;
+                    load::run(target.parse()?, scenario.kind, scenario.connections, measured)
+                }
+            }
+        }
+        ["paced", target, millis] => load::paced(target.parse()?, Duration::from_millis(millis.parse()?)),
+        // For who counts instead of clocking: exactly so many requests.
+        ["ask", target, scenario, requests] => {
+            let scenario = SCENARIOS.get(scenario.parse::<usize>()?).ok_or("no such scenario")?;
+            let (target, requests) = (target.parse()?, requests.parse()?);
+            let asked = load::exactly(target, scenario.kind, scenario.connections, requests);
+            print(&format!("{:?}", on_one_thread(asked)?));
+            Ok(())
         }
         // `cargo test` runs benches too, without this word: there is nothing to test.
         words if !words.contains(&"--bench") => Ok(()),
@@ -54,6 +71,7 @@ struct Options {
     quick: bool,
     markdown: Option<PathBuf>,
     against: Option<PathBuf>,
+    streams: Option<usize>,
 }
 
 impl Options {
@@ -67,9 +85,10 @@ impl Options {
                 "--quick" => options.quick = true,
                 "--markdown" => options.markdown = Some(value()?),
                 "--against" => options.against = Some(value()?),
+                "--streams" => options.streams = Some(words.next().ok_or("how many streams?")?.parse()?),
                 other => {
                     return Err(format!(
-                        "`{other}` is not known: --quick, --markdown FILE, --against PROGRAM"
+                        "`{other}` is not known: --quick, --markdown FILE, --against PROGRAM, --streams NUMBER"
                     )
                     .into());
                 }
@@ -90,6 +109,19 @@ fn measure(options: &Options) -> Outcome<()> {
     if let Some(other) = &options.against {
         targets.extend(Target::dimmers(other, "against", address, dir.path())?);
     }
+    if let Some(streams) = options.streams {
+        let mut text = vec![
+            ["", "streams", "CPU time per event, µs", "per open stream, KiB"].map(str::to_owned).to_vec(),
+        ];
+        for target in &targets {
+            let taken = scenario::held(target, &cpus, streams)?;
+            let numbers = [format!("{:.1}", taken.cpu_us), format!("{:.0}", taken.kib_per_connection)];
+            let [cpu, memory] = numbers;
+            text.push(vec![target.name.clone(), streams.to_string(), cpu, memory]);
+        }
+        print(&markdown(&text));
+        return Ok(());
+    }
     let mut rows = Vec::new();
     for scenario in &SCENARIOS {
         let rounds = if options.quick { scenario.rounds_quick } else { scenario.rounds };
@@ -102,7 +134,8 @@ fn measure(options: &Options) -> Outcome<()> {
         }
         rows.push((scenario, taken));
     }
-    let report = report(&targets, &rows, &cpus);
+    let paced = scenario::paced(&targets, address, &cpus, options.quick)?;
+    let report = format!("{}\n{}", report(&targets, &rows, &cpus), markdown(&paced_rows(&targets, &paced)));
     print(&report);
     if let Some(file) = &options.markdown {
         std::fs::write(file, &report)?;
@@ -157,6 +190,27 @@ fn cpu_rows(targets: &[Target], rows: &[Row<'_>]) -> Vec<Vec<String>> {
         }
         line.push(format!("{:.2}", scenario.goal));
         text.push(line);
+    }
+    text
+}
+
+/// What each target adds to the provider's own latency at a fixed rate, a line per target.
+fn paced_rows(targets: &[Target], rounds: &[Vec<Latency>]) -> Vec<Vec<String>> {
+    let heading = ["1,000 requests per second", "added p50, µs", "× bare", "added p99, µs"];
+    let mut text = vec![heading.map(str::to_owned).to_vec()];
+    let added = |place: usize, of: fn(&Latency) -> f64| {
+        let one = |round: &Vec<Latency>| Some(of(round.get(place)?) - of(round.first()?));
+        Series(rounds.iter().filter_map(one).collect())
+    };
+    let bare = added(1, |latency| latency.p50_us);
+    for (place, target) in (1..).zip(targets) {
+        let own = added(place, |latency| latency.p50_us);
+        text.push(vec![
+            target.name.clone(),
+            format!("{:.0}", own.median()),
+            own.by(&bare).spread(),
+            format!("{:.0}", added(place, |latency| latency.p99_us).median()),
+        ]);
     }
     text
 }

@@ -93,6 +93,17 @@ impl Process {
         Ok(self.input.flush()?)
     }
 
+    /// Asks it to end, and waits until it has: who counts it writes down what was counted at its end.
+    pub(crate) fn stop(mut self) -> Outcome<()> {
+        let id = self.child.id();
+        // Who only watches a program hears no signal: the program itself has to.
+        let watched = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        let id = watched.split_whitespace().next().map_or_else(|| id.to_string(), str::to_owned);
+        Command::new("kill").arg(id).status()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// CPU time of all its threads. Exact to the scheduler's own clock, unlike the ticks of `/proc/PID/stat`.
     pub(crate) fn cpu(&self) -> Outcome<Duration> {
         let mut nanos = 0;

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use memchr::memmem;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep_until};
 
 use crate::http1::{Connection, has};
 use crate::process::{Outcome, announce, listener, on_one_thread};
-use crate::traffic::{ECHO, STREAM_HEAD, answer, stream_writes, whole_answer};
+use crate::traffic::{ECHO, SLOW, STREAM_HEAD, answer, stream_writes, whole_answer};
 
 /// Between two events of a stream: 50 a second, a fast model.
 const PACE: Duration = Duration::from_millis(20);
+/// The same where thousands of streams are to be held rather than to be fast.
+const PACE_SLOW: Duration = Duration::from_millis(400);
 
 /// Made once.
 struct Answers {
@@ -28,16 +30,21 @@ pub(crate) fn run() -> Outcome<()> {
     on_one_thread(async {
         let listener = listener().await?;
         announce(listener.local_addr()?)?;
-        let answers = Rc::new(Answers {
-            whole: whole_answer(),
-            stream: stream_writes(false),
-            stream_with_usage: stream_writes(true),
-        });
-        loop {
-            let (stream, _) = listener.accept().await?;
-            tokio::task::spawn_local(serve(stream, Rc::clone(&answers)));
-        }
+        accept(listener).await
     })
+}
+
+/// Serves whoever connects.
+pub(crate) async fn accept(listener: TcpListener) -> Outcome<()> {
+    let answers = Rc::new(Answers {
+        whole: whole_answer(),
+        stream: stream_writes(false),
+        stream_with_usage: stream_writes(true),
+    });
+    loop {
+        let (stream, _) = listener.accept().await?;
+        tokio::task::spawn_local(serve(stream, Rc::clone(&answers)));
+    }
 }
 
 /// Errors end the connection; who waits for an answer counts it as failed.
@@ -47,7 +54,7 @@ async fn serve(stream: TcpStream, answers: Rc<Answers>) -> io::Result<()> {
         if memmem::find(&body, b"\"stream\":true").is_some() {
             let with_usage = memmem::find(&body, b"\"include_usage\":true").is_some();
             let writes = if with_usage { &answers.stream_with_usage } else { &answers.stream };
-            stream_out(&mut connection, writes).await?;
+            stream_out(&mut connection, writes, if has(&head, SLOW) { PACE_SLOW } else { PACE }).await?;
         } else if has(&head, ECHO) {
             connection.send(&answer(&body)).await?;
         } else {
@@ -57,11 +64,11 @@ async fn serve(stream: TcpStream, answers: Rc<Answers>) -> io::Result<()> {
     Ok(())
 }
 
-async fn stream_out(connection: &mut Connection, writes: &[Bytes]) -> io::Result<()> {
+async fn stream_out(connection: &mut Connection, writes: &[Bytes], pace: Duration) -> io::Result<()> {
     connection.send(STREAM_HEAD).await?;
     let mut due = Instant::now();
     for write in writes {
-        due += PACE;
+        due += pace;
         sleep_until(due).await;
         connection.send(write).await?;
     }

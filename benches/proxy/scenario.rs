@@ -1,5 +1,6 @@
 //! The scenarios, and one measurement of one target.
 
+use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
@@ -95,24 +96,90 @@ impl Scenario {
         };
         let (address, number) = (running.address.to_string(), number.to_string());
         let arguments = ["load", &address, &number, &measured.as_millis().to_string()];
+        let (tally, used, peak_kib) = loaded(target, &running, &arguments, cpus)?;
+        Ok(taken(self.kind, self.connections, &running, tally, used, peak_kib))
+    }
+}
+
+/// So many slow streams at once.
+pub(crate) fn held(target: &Target, cpus: &Cpus, streams: usize) -> Outcome<Taken> {
+    let running = target.start(cpus)?;
+    let arguments = ["load", &running.address.to_string(), &format!("streams:{streams}"), "9000"];
+    let (tally, used, peak_kib) = loaded(target, &running, &arguments, cpus)?;
+    Ok(taken(Kind::Stream, streams, &running, tally, used, peak_kib))
+}
+
+/// What the middle request took, and the slowest hundredth.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Latency {
+    /// Microseconds.
+    pub(crate) p50_us: f64,
+    /// Microseconds.
+    pub(crate) p99_us: f64,
+}
+
+/// Rounds of latencies at a fixed rate: of the provider itself, then of each target.
+pub(crate) fn paced(
+    targets: &[Target],
+    provider: SocketAddr,
+    cpus: &Cpus,
+    quick: bool,
+) -> Outcome<Vec<Vec<Latency>>> {
+    let (rounds, length) = if quick { (1, WHOLE_QUICK) } else { (5, WHOLE) };
+    let one = |address: SocketAddr| -> Outcome<Latency> {
+        let arguments = ["paced", &address.to_string(), &length.as_millis().to_string()];
         let mut load = Process::start(&std::env::current_exe()?, &arguments, cpus.others)?;
-        Tally::parse(&load.line()?)?.check(target)?;
-        let before = running.process.cpu()?;
-        load.say("go")?;
-        let (said, peak_kib) = watched(&mut load, &running)?;
-        let used = running.process.cpu()?.saturating_sub(before);
-        let tally = Tally::parse(&said)?;
-        tally.check(target)?;
-        let units = match self.kind {
-            Kind::Stream => tally.answers * EVENTS as u64,
-            Kind::Whole(_) => tally.answers,
-        };
-        Ok(Taken {
-            cpu_us: used.as_secs_f64() * 1e6 / units as f64,
-            first_answer: running.first_answer,
-            idle_kib: running.idle_kib,
-            kib_per_connection: peak_kib.saturating_sub(running.idle_kib) as f64 / self.connections as f64,
-        })
+        let said = Tally::parse(&load.line()?)?;
+        Ok(Latency { p50_us: said.answers as f64, p99_us: said.failed as f64 })
+    };
+    let mut all = Vec::with_capacity(rounds);
+    for _ in 0..rounds {
+        let mut round = vec![one(provider)?];
+        for target in targets {
+            let running = target.start(cpus)?;
+            round.push(one(running.address)?);
+            running.process.stop()?;
+        }
+        all.push(round);
+    }
+    Ok(all)
+}
+
+/// Has the load ask, and reads what the target has used for it: answers, CPU time, the most memory.
+fn loaded(
+    target: &Target,
+    running: &Running,
+    arguments: &[&str],
+    cpus: &Cpus,
+) -> Outcome<(Tally, Duration, u64)> {
+    let mut load = Process::start(&std::env::current_exe()?, arguments, cpus.others)?;
+    Tally::parse(&load.line()?)?.check(target)?;
+    let before = running.process.cpu()?;
+    load.say("go")?;
+    let (said, peak_kib) = watched(&mut load, running)?;
+    let used = running.process.cpu()?.saturating_sub(before);
+    let tally = Tally::parse(&said)?;
+    tally.check(target)?;
+    Ok((tally, used, peak_kib))
+}
+
+fn taken(
+    kind: Kind,
+    connections: usize,
+    running: &Running,
+    tally: Tally,
+    used: Duration,
+    peak_kib: u64,
+) -> Taken {
+    let units = match kind {
+        Kind::Stream => tally.answers * EVENTS as u64,
+        Kind::Whole(_) => tally.answers,
+    };
+    Taken {
+        cpu_us: used.as_secs_f64() * 1e6 / units as f64,
+        first_answer: running.first_answer,
+        idle_kib: running.idle_kib,
+        kib_per_connection: peak_kib.saturating_sub(running.idle_kib) as f64 / connections as f64,
     }
 }
 

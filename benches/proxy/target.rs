@@ -60,7 +60,7 @@ impl Target {
                 rewrites,
             })
         };
-        Ok([target("bare route", BARE_ROUTE, false)?, target("two flags", TWO_FLAGS, true)?])
+        Ok([target("bare route", BARE_ROUTE, false)?, target("three flags", FLAGS, true)?])
     }
 
     /// Starts it, and asks until it answers.
@@ -96,8 +96,8 @@ impl Target {
 pub(crate) fn config(name: &str, provider: SocketAddr) -> Outcome<String> {
     match name {
         "bare-route" => Ok(filled(BARE_ROUTE, provider)),
-        "two-flags" => Ok(filled(TWO_FLAGS, provider)),
-        _ => Err("there are bare-route and two-flags".into()),
+        "flags" => Ok(filled(FLAGS, provider)),
+        _ => Err("there are bare-route and flags".into()),
     }
 }
 
@@ -122,9 +122,9 @@ base_url = "http://PROVIDER/v1"
 path = "/app"
 "#;
 
-/// Model and system prompt from flags with rules: every body is read, both flags are evaluated, every system prompt is
-/// replaced, every answer is read for its usage and priced, usage is asked for in streams and taken out again.
-const TWO_FLAGS: &str = r#"
+/// Whether the route is on, model and system prompt from flags with rules: every body is read, three flags are evaluated, every
+/// system prompt is replaced, every answer is read for its usage and priced, usage is asked for in streams and taken out again.
+const FLAGS: &str = r#"
 [server]
 listen  = "127.0.0.1:0"
 workers = 1
@@ -148,6 +148,14 @@ internal = { from = "header:x-user-internal", type = "bool" }
 text = "You answer as an engineer does: in few words, with the one example that shows it."
 [prompts.long]
 text = "You answer as an engineer who teaches: say what happens, say why, then give an example that can be run as it stands."
+[flags.enabled]
+owner     = "bench"
+permanent = true
+default   = true
+[[flags.enabled.rules]]
+name  = "paused"
+when  = { tier = "free", internal = true }
+serve = false
 [flags.model]
 owner     = "bench"
 permanent = true
@@ -173,6 +181,7 @@ name  = "half"
 split = { short = 50, long = 50 }
 [routes.app]
 path = "/app"
+enabled.flag       = "enabled"
 model.flag         = "model"
 system_prompt.flag = "prompt"
 system_prompt.mode = "replace"

@@ -15,6 +15,9 @@ pub(crate) const PATH: &str = "/app/v1/chat/completions";
 /// Asks the provider to answer with the body that it was sent.
 pub(crate) const ECHO: &str = "x-bench-echo: 1";
 
+/// Asks the provider to stream slowly.
+pub(crate) const SLOW: &str = "x-bench-slow: 1";
+
 /// The system prompt that the requests carry.
 pub(crate) const SENT_PROMPT: &str = "You are a helpful coding assistant.";
 

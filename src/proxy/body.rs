@@ -2,11 +2,11 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::vec;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use smallvec::SmallVec;
 
 use crate::proxy::exchange::Exchange;
 use crate::proxy::identify::Streamed;
@@ -34,34 +34,29 @@ impl std::fmt::Display for BodyBroken {
 impl std::error::Error for BodyBroken {}
 
 /// What goes to the provider.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a box would cost every held request an allocation to spare streamed ones a copy"
-)]
+/// Small: it is copied a dozen times on its way through hyper.
 #[derive(Debug)]
 pub(crate) enum RequestBody {
     /// Held pieces, written with no copy.
     Held {
-        /// What is left, first piece last.
-        parts: SmallVec<[Bytes; 12]>,
+        /// What is left.
+        parts: vec::IntoIter<Bytes>,
         /// How many bytes are left.
         left: u64,
     },
-    /// The caller's body as it comes.
-    Streamed(Streamed<Incoming>),
+    /// The caller's body as it comes. Boxed, because hyper keeps room for 32 requests on each connection.
+    Streamed(Box<Streamed<Incoming>>),
 }
 
 impl RequestBody {
     /// No body at all.
     pub(crate) fn empty() -> Self {
-        Self::Held { parts: SmallVec::new(), left: 0 }
+        Self::Held { parts: Vec::new().into_iter(), left: 0 }
     }
 
     /// Held pieces in order.
     pub(crate) fn held(frames: Frames) -> Self {
-        let mut parts = frames.parts;
-        parts.reverse();
-        Self::Held { parts, left: frames.len }
+        Self::Held { parts: frames.parts.into_vec().into_iter(), left: frames.len }
     }
 }
 
@@ -74,7 +69,7 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyBroken>>> {
         match self.get_mut() {
-            Self::Held { parts, left } => Poll::Ready(parts.pop().map(|part| {
+            Self::Held { parts, left } => Poll::Ready(parts.next().map(|part| {
                 *left = left.saturating_sub(part.len() as u64);
                 Ok(Frame::data(part))
             })),
@@ -84,7 +79,7 @@ impl Body for RequestBody {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Held { parts, .. } => parts.is_empty(),
+            Self::Held { parts, .. } => parts.as_slice().is_empty(),
             Self::Streamed(body) => body.is_end_stream(),
         }
     }
@@ -116,9 +111,9 @@ pub struct Made {
 
 impl AnswerBody {
     /// An answer made here.
-    pub(crate) fn made(bytes: Bytes, exchange: Exchange) -> Self {
+    pub(crate) fn made(bytes: Bytes, exchange: Box<Exchange>) -> Self {
         let bytes = (!bytes.is_empty()).then_some(bytes);
-        Self::Made(Made { bytes, _exchange: Box::new(exchange) })
+        Self::Made(Made { bytes, _exchange: exchange })
     }
 }
 

@@ -59,15 +59,17 @@ pub(crate) struct Exchange {
     pub(crate) answered: bool,
     /// How it ended; still empty when the caller went away.
     pub(crate) outcome: Option<Outcome>,
+    /// When, where somebody has looked at the clock then.
+    pub(crate) ended: Option<Instant>,
 }
 
 impl Exchange {
-    /// A request's head has come.
-    pub(crate) fn begin(worker: &Rc<Worker>, connection: &Rc<ConnectionState>) -> Self {
+    /// A request's head has come. Boxed: it goes through every stage and then with the answer, and would be copied each time.
+    pub(crate) fn begin(worker: &Rc<Worker>, connection: &Rc<ConnectionState>) -> Box<Self> {
         let gateway = &worker.gateway;
         gateway.in_flight.fetch_add(1, Ordering::Relaxed);
         connection.begin();
-        Self {
+        Box::new(Self {
             snapshot: gateway.snapshot(),
             id: worker.request_id(),
             worker: Rc::clone(worker),
@@ -88,7 +90,8 @@ impl Exchange {
             facts: None,
             answered: false,
             outcome: None,
-        }
+            ended: None,
+        })
     }
 
     /// The process's part.

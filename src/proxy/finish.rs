@@ -1,7 +1,7 @@
 //! 7: a finished exchange becomes numbers. Also when the caller went away: what was decided is counted all the same.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::config::Price;
@@ -14,18 +14,19 @@ use crate::wire::{Facts, Usage};
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        finish(self);
+        let now = self.ended.unwrap_or_else(clock::now);
+        finish(self, now);
         if let Some(route) = &self.route {
             route.series.in_flight.dec();
         }
         self.gateway().in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.connection.end();
+        self.connection.end(now);
     }
 }
 
-fn finish(exchange: &Exchange) {
+fn finish(exchange: &Exchange, now: Instant) {
     let outcome = exchange.outcome.unwrap_or(Outcome::Cancelled);
-    let took = clock::now().saturating_duration_since(exchange.started);
+    let took = now.saturating_duration_since(exchange.started);
     match &exchange.route {
         Some(route) => count(exchange, route, outcome, took),
         None => exchange.snapshot.unrouted.ended(outcome, took),

@@ -65,7 +65,7 @@ fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 }
 
 /// The answer that tells an error.
-pub(crate) fn error(mut exchange: Exchange, error: &ProxyError) -> Response<AnswerBody> {
+pub(crate) fn error(mut exchange: Box<Exchange>, error: &ProxyError) -> Response<AnswerBody> {
     log(&exchange, error);
     exchange.outcome = Some(error.outcome());
     let parts = ErrorParts {
@@ -116,7 +116,7 @@ fn log(exchange: &Exchange, error: &ProxyError) {
 const JSON: &str = "application/json";
 const EVENT_STREAM: &str = "text/event-stream";
 
-fn made(exchange: Exchange, body: Bytes, kind: &'static str) -> Response<AnswerBody> {
+fn made(exchange: Box<Exchange>, body: Bytes, kind: &'static str) -> Response<AnswerBody> {
     let mut headers = HeaderMap::with_capacity(12);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CONTENT_LENGTH, (body.len() as u64).into());
@@ -128,13 +128,13 @@ fn made(exchange: Exchange, body: Bytes, kind: &'static str) -> Response<AnswerB
 }
 
 /// The models that dimmer itself knows.
-pub(crate) fn models(mut exchange: Exchange, list: String) -> Response<AnswerBody> {
+pub(crate) fn models(mut exchange: Box<Exchange>, list: String) -> Response<AnswerBody> {
     exchange.outcome = Some(Outcome::Ok);
     made(exchange, list.into(), JSON)
 }
 
 /// The answer without a language model: the reply that was chosen, or the first of the route's that fits the request.
-pub(crate) fn reply(mut exchange: Exchange, payload: &Payload) -> Response<AnswerBody> {
+pub(crate) fn reply(mut exchange: Box<Exchange>, payload: &Payload) -> Response<AnswerBody> {
     if exchange.endpoint.counts() && exchange.decision.as_ref().is_some_and(|decision| decision.enabled) {
         return error(exchange, &nothing_to_count());
     }
@@ -220,7 +220,7 @@ fn fits(exchange: &Exchange, asked: &Asked, content: &ReplyContent) -> bool {
     }
 }
 
-fn answer_reply(exchange: Exchange, asked: &Asked, text: &str) -> Response<AnswerBody> {
+fn answer_reply(exchange: Box<Exchange>, asked: &Asked, text: &str) -> Response<AnswerBody> {
     let id = exchange.id;
     let mut unique = String::with_capacity(32);
     let _ = write!(unique, "{}", id.as_str().trim_start_matches("req_"));
@@ -240,7 +240,11 @@ fn answer_reply(exchange: Exchange, asked: &Asked, text: &str) -> Response<Answe
 }
 
 /// An error that the operator wrote: 503, and no retry, since it would say the same.
-fn error_reply(exchange: Exchange, message: &str, retry_after: Option<Duration>) -> Response<AnswerBody> {
+fn error_reply(
+    exchange: Box<Exchange>,
+    message: &str,
+    retry_after: Option<Duration>,
+) -> Response<AnswerBody> {
     let code = ErrorCode::KillSwitch;
     let parts = ErrorParts {
         status: code.status(),

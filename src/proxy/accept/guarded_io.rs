@@ -14,13 +14,13 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 
 use crate::clock;
 use crate::proxy::accept::connection::{ConnectionState, Patience};
 use crate::proxy::accept::framing::Framing;
 use crate::proxy::accept::gate::Gate;
+use crate::proxy::timer::Timer;
 use crate::wire::{Dialect, ErrorCode, ErrorParts, error_body};
 
 /// What a caller's bytes come over.
@@ -48,7 +48,7 @@ pub(super) struct GuardedIo<S> {
     state: Rc<ConnectionState>,
     patience: Patience,
     http_1: bool,
-    timer: Pin<Box<Sleep>>,
+    timer: Timer,
     /// When the first byte of the latest head came; it counts only while it is later than the last request's end.
     head_since: Option<Instant>,
     /// Since when the caller takes nothing.
@@ -90,13 +90,12 @@ impl<S: Stream> GuardedIo<S> {
         patience: Patience,
         framing: Option<Framing>,
     ) -> Self {
-        let first = clock::now() + patience.head.min(patience.idle);
         Self {
             http_1: framing.is_some(),
             inner: TokioIo::new(Gate::new(stream, Rc::clone(&state), framing)),
             state,
             patience,
-            timer: Box::pin(tokio::time::sleep_until(first.into())),
+            timer: Timer::default(),
             head_since: None,
             stalled_since: None,
             lingers: None,
@@ -125,16 +124,7 @@ impl<S: Stream> GuardedIo<S> {
         // An HTTP/2 stream can stall without waking this connection: it is looked at again in any case.
         let look_again = (!self.http_1).then(|| clock::now() + self.patience.write_stall);
         let Some(deadline) = self.deadline().or(look_again) else { return false };
-        if self.timer.deadline().into_std() > deadline {
-            self.timer.as_mut().reset(deadline.into());
-        }
-        while self.timer.as_mut().poll(cx).is_ready() {
-            if clock::now() >= deadline {
-                return true;
-            }
-            self.timer.as_mut().reset(deadline.into());
-        }
-        false
+        self.timer.poll_until(cx, deadline).is_ready()
     }
 
     /// Since when a head is coming in.
@@ -176,8 +166,7 @@ impl<S: Stream> GuardedIo<S> {
             return Poll::Ready(());
         }
         self.lingers = Some((until, most));
-        self.timer.as_mut().reset(until.into());
-        self.timer.as_mut().poll(cx)
+        self.timer.poll_until(cx, until)
     }
 
     /// Bytes went out: a caller that takes an answer slowly takes it. Less than this is housekeeping of HTTP/2.

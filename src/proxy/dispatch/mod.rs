@@ -15,7 +15,7 @@ pub(crate) use pool::Upstream;
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use http::{Request, Response, StatusCode, header};
@@ -28,6 +28,7 @@ use crate::proxy::error::{Phase, ProxyError};
 use crate::proxy::exchange::Exchange;
 use crate::proxy::identify::Upload;
 use crate::proxy::rewrite::Outgoing;
+use crate::proxy::timer::Timer;
 use crate::snapshot::ProviderPlan;
 use crate::wire::ErrorCode;
 
@@ -40,6 +41,8 @@ pub(crate) struct Answered {
     pub(crate) upstream: Upstream,
     /// What becomes of the request's body, which may still be on its way.
     pub(crate) upload: Option<Rc<Upload>>,
+    /// When the head came.
+    pub(crate) at: Instant,
 }
 
 /// Sends the request and waits for the head of the answer.
@@ -48,9 +51,13 @@ pub(crate) async fn send(exchange: &mut Exchange, outgoing: Outgoing) -> Result<
     exchange.provider = Some(Arc::clone(&provider));
     exchange.key = outgoing.key;
     let began = clock::now();
-    let result = attempt(exchange, &provider, outgoing).await;
-    let took = clock::now().saturating_duration_since(began);
+    let mut result = attempt(exchange, &provider, outgoing, began).await;
+    let now = clock::now();
+    let took = now.saturating_duration_since(began);
     exchange.waited += took;
+    if let Ok(answered) = &mut result {
+        answered.at = now;
+    }
     exchange.reservation = None;
     let status = result.as_ref().ok().map(|answered| answered.response.status());
     provider.series.answered(status.map(|status| status.as_u16()));
@@ -74,6 +81,7 @@ async fn attempt(
     exchange: &Exchange,
     provider: &ProviderPlan,
     outgoing: Outgoing,
+    began: Instant,
 ) -> Result<Answered, ProxyError> {
     let patience = Patience {
         first_byte: match exchange.stream {
@@ -86,8 +94,9 @@ async fn attempt(
     };
     let told = |failure: Failure| failure.error(exchange, patience.upload.as_deref());
     let mut request = outgoing.request;
-    if let Some(upstream) = idle(exchange, provider) {
-        match exchange_on(upstream, request, &patience).await {
+    let idle = exchange.worker.pool.borrow_mut().take(&provider.endpoint, began);
+    if let Some(upstream) = idle {
+        match exchange_on(upstream, request, &patience, began).await {
             Ok(answered) => return Ok(answered),
             // The provider had closed the connection: not a byte was written, so nothing can happen twice.
             Err(Failure::Unwritten(unsent)) => request = *unsent,
@@ -106,12 +115,7 @@ async fn attempt(
             return Err(error);
         }
     };
-    exchange_on(upstream, request, &patience).await.map_err(told)
-}
-
-/// A connection of the pool that is still alive.
-fn idle(exchange: &Exchange, provider: &ProviderPlan) -> Option<Upstream> {
-    exchange.worker.pool.borrow_mut().take(&provider.endpoint, clock::now())
+    exchange_on(upstream, request, &patience, clock::now()).await.map_err(told)
 }
 
 /// How long one try may take.
@@ -127,31 +131,61 @@ struct Patience {
 /// whose bytes nobody takes tells nothing by itself.
 const LOOK_AT_UPLOAD: Duration = Duration::from_millis(50);
 
+/// How one try's time goes by.
+struct Waited {
+    /// When it began.
+    began: Instant,
+    /// When a body that streams through was last seen to move.
+    moved: Instant,
+    /// When to look at it again.
+    look: Instant,
+}
+
+impl Waited {
+    fn new(began: Instant) -> Self {
+        Self { began, moved: began, look: began + LOOK_AT_UPLOAD }
+    }
+}
+
 impl Patience {
-    /// Waits until it is used up. A body that is still coming in counts only while the provider does not take it.
-    async fn used_up(&self) {
-        let Some(sent) = self.sent().await else { return };
-        let first_byte = self.first_byte.map(|limit| sent + limit);
-        match first_byte.into_iter().chain(self.total).min() {
-            Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-            None => std::future::pending().await,
+    /// Ready when it is used up. A body that is still coming in counts only while the provider does not take it.
+    fn poll(&self, waited: &mut Waited, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let sent = self.sent(waited);
+            let Some(deadline) = self.deadline(waited, sent) else { return Poll::Pending };
+            ready!(timer.poll_until(cx, deadline));
+            if self.is_used_up(waited, deadline) {
+                return Poll::Ready(());
+            }
         }
     }
 
-    /// When the request had been sent whole; `None`: it will not be in time.
-    async fn sent(&self) -> Option<Instant> {
-        let began = clock::now();
-        let Some(upload) = &self.upload else { return Some(began) };
-        while upload.done.get().is_none() {
-            let now = clock::now();
-            let moved = upload.moved.get().unwrap_or(began);
-            let stalled = now.saturating_duration_since(moved) >= self.upload_stall;
-            if stalled || self.total.is_some_and(|total| now >= total) {
-                return None;
-            }
-            tokio::time::sleep(LOOK_AT_UPLOAD).await;
+    /// When the request had been sent whole.
+    fn sent(&self, waited: &Waited) -> Option<Instant> {
+        self.upload.as_ref().map_or(Some(waited.began), |upload| upload.done.get())
+    }
+
+    /// When it is used up, or has to be looked at again.
+    fn deadline(&self, waited: &Waited, sent: Option<Instant>) -> Option<Instant> {
+        let first_byte = match sent {
+            Some(sent) => self.first_byte.map(|limit| sent + limit),
+            None => Some(waited.look),
+        };
+        first_byte.into_iter().chain(self.total).min()
+    }
+
+    /// `now` has come: is it over, or is there only a body to be looked at?
+    fn is_used_up(&self, waited: &mut Waited, now: Instant) -> bool {
+        let Some(upload) = self.upload.as_ref().filter(|upload| upload.done.get().is_none()) else {
+            let deadline = self.deadline(waited, self.sent(waited));
+            return deadline.is_some_and(|deadline| deadline <= now);
+        };
+        if upload.moved.take() {
+            waited.moved = now;
         }
-        upload.done.get()
+        waited.look = now + LOOK_AT_UPLOAD;
+        let stalled = now.saturating_duration_since(waited.moved) >= self.upload_stall;
+        stalled || self.total.is_some_and(|total| now >= total)
     }
 }
 
@@ -168,27 +202,33 @@ enum Failure {
     TimedOut,
 }
 
+/// A connection that was polled so often for one answer's head is one that talks without pause: it would use up this task's
+/// turn each time, and no timer would be heard. From then on the clock is asked first.
+const PATIENT_POLLS: u32 = 8;
+
 /// One request on one connection, driven from here.
 async fn exchange_on(
     mut upstream: Upstream,
     request: Request<RequestBody>,
     patience: &Patience,
+    began: Instant,
 ) -> Result<Answered, Failure> {
     upstream.budget.set();
     let result = {
         let mut answer = std::pin::pin!(upstream.sender.try_send_request(request));
-        let mut used_up = std::pin::pin!(patience.used_up());
-        let connection = &mut upstream.connection;
+        let Upstream { connection, timer, .. } = &mut upstream;
+        let mut waited = Waited::new(began);
+        let mut polls = 0_u32;
         poll_fn(|cx| {
-            // The clock first: a provider that never stops talking would use up this task's turn before it.
-            if used_up.as_mut().poll(cx).is_ready() {
+            polls = polls.saturating_add(1);
+            if polls > PATIENT_POLLS && patience.is_used_up(&mut waited, clock::now()) {
                 return Poll::Ready(Err(Failure::TimedOut));
             }
             let closed = connection.as_mut().poll(cx).is_ready();
             match answer.as_mut().poll(cx) {
                 Poll::Ready(result) => Poll::Ready(result.map_err(failure)),
                 Poll::Pending if closed => Poll::Ready(Err(Failure::Closed)),
-                Poll::Pending => Poll::Pending,
+                Poll::Pending => patience.poll(&mut waited, timer, cx).map(|()| Err(Failure::TimedOut)),
             }
         })
         .await
@@ -197,7 +237,7 @@ async fn exchange_on(
         return Err(Failure::TooMuch);
     }
     upstream.budget.lift();
-    result.map(|response| Answered { response, upstream, upload: patience.upload.clone() })
+    result.map(|response| Answered { response, upstream, upload: patience.upload.clone(), at: began })
 }
 
 fn failure(mut error: TrySendError<Request<RequestBody>>) -> Failure {

@@ -3,7 +3,6 @@
 //! A connection comes back only after a complete, well-framed exchange with nothing left unread, and goes out again only
 //! if it is still open, silent and ready.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -16,6 +15,7 @@ use hyper_util::rt::TokioIo;
 
 use crate::proxy::body::RequestBody;
 use crate::proxy::dispatch::connect::{HeadBudget, Socket};
+use crate::proxy::timer::Timer;
 use crate::snapshot::Endpoint;
 
 /// Below the idle time after which providers' load balancers close a connection (60 s is common): the shorter, the fewer
@@ -33,6 +33,8 @@ pub(crate) struct Upstream {
     pub(crate) connection: Pin<Box<Connection<TokioIo<Socket>, RequestBody>>>,
     /// How much it may say before an answer's head is whole.
     pub(super) budget: HeadBudget,
+    /// For whoever waits for something on it. Kept with it: what it was set for is nearly always early enough for the next.
+    pub(crate) timer: Timer,
     endpoint: Arc<Endpoint>,
 }
 
@@ -49,7 +51,7 @@ impl Upstream {
         budget: HeadBudget,
         endpoint: Arc<Endpoint>,
     ) -> Self {
-        Self { sender, connection: Box::pin(connection), budget, endpoint }
+        Self { sender, connection: Box::pin(connection), budget, timer: Timer::default(), endpoint }
     }
 
     /// Whether it is open, has said nothing unasked, and takes a request now.
@@ -68,17 +70,21 @@ impl Upstream {
     }
 }
 
+/// A connection, and since when nobody uses it.
+type Idle = (Upstream, Instant);
+
 /// The idle connections of one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
-    /// The latest at the end, so that the others grow old and are closed.
-    idle: HashMap<Arc<Endpoint>, Vec<(Upstream, Instant)>>,
+    /// By provider: there are few, so that looking at each is cheaper than to hash. The latest connection at the end, so that
+    /// the others grow old and are closed.
+    idle: Vec<(Arc<Endpoint>, Vec<Idle>)>,
 }
 
 impl Pool {
     /// The connection used last that is still fresh.
     pub(crate) fn take(&mut self, endpoint: &Arc<Endpoint>, now: Instant) -> Option<Upstream> {
-        let kept = self.idle.get_mut(endpoint)?;
+        let kept = self.kept(endpoint)?;
         while let Some((mut upstream, since)) = kept.pop() {
             let young = now.saturating_duration_since(since) < IDLE;
             if young && upstream.is_fresh() {
@@ -90,10 +96,20 @@ impl Pool {
 
     /// Takes a connection back whose exchange is complete.
     pub(crate) fn put(&mut self, upstream: Upstream, now: Instant) {
-        let kept = self.idle.entry(Arc::clone(&upstream.endpoint)).or_default();
-        if kept.len() < KEPT && !upstream.sender.is_closed() {
-            kept.push((upstream, now));
+        if upstream.sender.is_closed() {
+            return;
         }
+        match self.kept(&upstream.endpoint) {
+            Some(kept) if kept.len() < KEPT => kept.push((upstream, now)),
+            Some(_) => {}
+            None => self.idle.push((Arc::clone(&upstream.endpoint), vec![(upstream, now)])),
+        }
+    }
+
+    /// What is kept to one provider. Another snapshot may name the same one by another `Arc`.
+    fn kept(&mut self, endpoint: &Arc<Endpoint>) -> Option<&mut Vec<Idle>> {
+        let same = |known: &Arc<Endpoint>| Arc::ptr_eq(known, endpoint) || known == endpoint;
+        self.idle.iter_mut().find(|(known, _)| same(known)).map(|(_, kept)| kept)
     }
 
     /// Closes all that is idle: file descriptors run short, and these are only kept to be quick.
@@ -103,7 +119,7 @@ impl Pool {
 
     /// Closes what has been idle for too long, and what the provider has closed or broken meanwhile.
     pub(crate) fn sweep(&mut self, now: Instant) {
-        self.idle.retain(|_, kept| {
+        self.idle.retain_mut(|(_, kept)| {
             kept.retain_mut(|(upstream, since)| {
                 now.saturating_duration_since(*since) < IDLE && upstream.is_fresh()
             });

@@ -4,19 +4,18 @@
 mod tests;
 
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body::{Body, Frame, SizeHint};
 use smallvec::SmallVec;
-use tokio::time::Sleep;
 
 use crate::clock;
 use crate::config::Limits;
@@ -24,6 +23,7 @@ use crate::proxy::accept::ConnectionState;
 use crate::proxy::body::BodyBroken;
 use crate::proxy::error::{Phase, ProxyError};
 use crate::proxy::exchange::Exchange;
+use crate::proxy::timer::Timer;
 use crate::wire::{CodingError, ErrorCode, decode_body};
 
 /// A body that was read whole.
@@ -201,8 +201,8 @@ fn out_of_memory(limits: &Limits) -> ProxyError {
 /// What became of a body that streams through: written by the body, read by who waits for the answer.
 #[derive(Debug, Default)]
 pub(crate) struct Upload {
-    /// When it was last asked for a piece: the provider takes it.
-    pub(crate) moved: Cell<Option<Instant>>,
+    /// It was asked for a piece since somebody last looked: the provider takes it.
+    pub(crate) moved: Cell<bool>,
     /// When its last byte had been handed on.
     pub(crate) done: Cell<Option<Instant>>,
     /// Why it broke off.
@@ -245,7 +245,7 @@ pub(crate) struct Streamed<B> {
     upload: Rc<Upload>,
     left: u64,
     patience: Duration,
-    timer: Pin<Box<Sleep>>,
+    timer: Timer,
     /// Since when the caller is waited for.
     waiting: Option<Instant>,
     /// How long the caller was waited for until then, and what it sent.
@@ -265,21 +265,12 @@ impl<B: Body> Streamed<B> {
             return Err(too_large(limits.passthrough_body, "server.limits.passthrough_body"));
         }
         let patience = limits.body_timeout;
-        let timer = Box::pin(tokio::time::sleep(patience));
         let upload = Rc::new(Upload::default());
         if body.is_end_stream() {
             upload.done.set(Some(clock::now()));
         }
-        Ok(Self {
-            body,
-            upload,
-            left: limits.passthrough_body,
-            patience,
-            timer,
-            waiting: None,
-            waited: Duration::ZERO,
-            came: 0,
-        })
+        let (left, timer) = (limits.passthrough_body, Timer::default());
+        Ok(Self { body, upload, left, patience, timer, waiting: None, waited: Duration::ZERO, came: 0 })
     }
 
     /// Nobody takes it: read to its end, so that the caller reads the answer.
@@ -330,7 +321,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Streamed<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyBroken>>> {
         let this = self.get_mut();
-        this.upload.moved.set(Some(clock::now()));
+        this.upload.moved.set(true);
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 let size = frame.data_ref().map_or(0, Bytes::len) as u64;
@@ -352,16 +343,10 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Streamed<B> {
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                let begins = this.waiting.is_none();
                 let since = *this.waiting.get_or_insert_with(clock::now);
                 let (deadline, trouble) = this.deadline(since);
-                if begins {
-                    this.timer.as_mut().reset(deadline.into());
-                }
-                match this.timer.as_mut().poll(cx) {
-                    Poll::Ready(()) => this.over(trouble),
-                    Poll::Pending => Poll::Pending,
-                }
+                ready!(this.timer.poll_until(cx, deadline));
+                this.over(trouble)
             }
         }
     }

@@ -23,7 +23,7 @@ use http::{HeaderName, HeaderValue, Method, Version, header};
 use crate::proxy::accept::Fault;
 use crate::proxy::error::{Phase, ProxyError};
 use crate::proxy::exchange::Exchange;
-use crate::snapshot::RoutePlan;
+use crate::snapshot::{RoutePlan, Snapshot};
 use crate::wire::{Endpoint, ErrorCode, RequestView};
 
 /// What a request's head says.
@@ -43,16 +43,15 @@ pub(crate) struct Identified {
 
 /// Reads the head: limits, client, route, endpoint. Writes `endpoint` and `route` into the exchange.
 pub(crate) fn head(exchange: &mut Exchange, parts: &Parts) -> Result<Identified, ProxyError> {
-    exchange.endpoint = path::guess(parts);
-    if let Some(fault) = exchange.connection.fault_behind(&parts.headers) {
-        return Err(ProxyError::caller(fault.code(), Phase::Accept, fault.message()));
-    }
-    check_head(exchange, parts)?;
     let snapshot = Arc::clone(&exchange.snapshot);
-    let caller = client::identify(&snapshot, exchange.gateway().on_loopback, parts, exchange)?;
-    let by_header = client::chosen_route(&snapshot, &caller, parts)?;
-    let (by_path, rest) = path::route(&snapshot, parts.uri.path());
-    let place = path::place(parts, rest)?;
+    let found = match found(exchange, &snapshot, parts) {
+        Ok(found) => found,
+        Err(refused) => {
+            exchange.endpoint = path::guess(parts);
+            return Err(refused);
+        }
+    };
+    let Found { caller, by_header, by_path, place } = found;
     exchange.endpoint = place.endpoint;
     let route_in_body = by_header.is_none()
         && by_path.is_none()
@@ -73,6 +72,30 @@ pub(crate) fn head(exchange: &mut Exchange, parts: &Parts) -> Result<Identified,
         _ => {}
     }
     Ok(Identified { caller, place, route_in_body, route_named: named.is_some(), models })
+}
+
+/// What a head says of itself, before it is known which route may take it.
+struct Found<'s> {
+    caller: Caller,
+    by_header: Option<&'s Arc<RoutePlan>>,
+    by_path: Option<&'s Arc<RoutePlan>>,
+    place: Place,
+}
+
+fn found<'s>(
+    exchange: &mut Exchange,
+    snapshot: &'s Snapshot,
+    parts: &Parts,
+) -> Result<Found<'s>, ProxyError> {
+    if let Some(fault) = exchange.connection.fault_behind(&parts.headers) {
+        return Err(ProxyError::caller(fault.code(), Phase::Accept, fault.message()));
+    }
+    check_head(exchange, parts)?;
+    let caller = client::identify(snapshot, exchange.gateway().on_loopback, parts, exchange)?;
+    let by_header = client::chosen_route(snapshot, &caller, parts)?;
+    let (by_path, rest) = path::route(snapshot, parts.uri.path());
+    let place = path::place(parts, rest)?;
+    Ok(Found { caller, by_header, by_path, place })
 }
 
 /// The body has been read and names `model`: an alias is a route, anything else goes to the default one.

@@ -35,13 +35,14 @@ const LAST_WORDS: Duration = Duration::from_millis(50);
 /// An answer on its way back.
 #[derive(Debug)]
 pub struct Relay {
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     body: Incoming,
     upstream: Option<Upstream>,
     /// What becomes of a request's body that streams through: until it is done, the connection is not free.
     upload: Option<Rc<Upload>>,
     tap: Tap,
-    filter: Option<UsageFilter>,
+    /// Boxed: few answers need it, and it wants an alignment that every answer would pay for.
+    filter: Option<Box<UsageFilter>>,
     /// What the filter has let through and the caller has not taken yet.
     ready: VecDeque<Bytes>,
     state: State,
@@ -54,7 +55,6 @@ pub struct Relay {
     status: u16,
     idle: Option<Duration>,
     total: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
     /// Since when nothing comes while the caller waits.
     waiting_since: Option<Instant>,
     heartbeat: Option<Heartbeat>,
@@ -78,8 +78,12 @@ enum Piece {
 }
 
 /// Makes the caller's answer of the provider's.
-pub(crate) fn relay(mut exchange: Exchange, answered: Answered, hide_usage: bool) -> Response<AnswerBody> {
-    let Answered { response, upstream, upload } = answered;
+pub(crate) fn relay(
+    mut exchange: Box<Exchange>,
+    answered: Answered,
+    hide_usage: bool,
+) -> Response<AnswerBody> {
+    let Answered { response, upstream, upload, at } = answered;
     let (mut head, body) = response.into_parts();
     let ends_with_connection = ends_with_connection(head.version, &head.headers, &body);
     fields::remove(&mut head.headers, |_| false);
@@ -88,7 +92,7 @@ pub(crate) fn relay(mut exchange: Exchange, answered: Answered, hide_usage: bool
     let encoding =
         head.headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let readable = encoding.as_deref().is_none_or(crate::wire::is_identity);
-    let filter = (hide_usage && events && readable).then(UsageFilter::new);
+    let filter = (hide_usage && events && readable).then(|| Box::new(UsageFilter::new()));
     if filter.is_some() {
         head.headers.remove(header::CONTENT_LENGTH);
     }
@@ -107,8 +111,7 @@ pub(crate) fn relay(mut exchange: Exchange, answered: Answered, hide_usage: bool
     let total = timeouts.and_then(|timeouts| timeouts.total).map(|total| exchange.started + total);
     exchange.connection.cut_at(total);
     if let Some(route) = &exchange.route {
-        let overhead =
-            clock::now().saturating_duration_since(exchange.started).saturating_sub(exchange.waited);
+        let overhead = at.saturating_duration_since(exchange.started).saturating_sub(exchange.waited);
         route.series.overhead.observe(overhead.as_secs_f64());
     }
     let relay = Relay {
@@ -125,7 +128,6 @@ pub(crate) fn relay(mut exchange: Exchange, answered: Answered, hide_usage: bool
         status: head.status.as_u16(),
         idle: timeouts.and_then(|timeouts| timeouts.idle),
         total,
-        timer: None,
         waiting_since: None,
         heartbeat,
         exchange,
@@ -268,28 +270,19 @@ impl Relay {
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
         let since = *self.waiting_since.get_or_insert_with(clock::now);
         let end = self.idle.map(|limit| since + limit).into_iter().chain(self.total).min();
+        // Without a connection nothing is waited for: what there is has come.
+        let Some(upstream) = &mut self.upstream else { return Poll::Pending };
         loop {
             let beat = self.heartbeat.as_ref().map(|heartbeat| heartbeat.due(since));
             let Some(next) = end.into_iter().chain(beat).min() else { return Poll::Pending };
-            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next.into())));
-            // A timer that would fire too early is left alone until it does: most never fire.
-            if timer.deadline().into_std() > next {
-                timer.as_mut().reset(next.into());
-            }
-            ready!(timer.as_mut().poll(cx));
+            ready!(upstream.timer.poll_until(cx, next));
             let now = clock::now();
             if end.is_some_and(|end| now >= end) {
                 return Poll::Ready(Piece::TooSlow);
             }
-            // The timer has fired: it is set anew, unless there is a comment to send first.
-            match self.heartbeat.as_mut().filter(|_| beat.is_some_and(|beat| now >= beat)) {
-                Some(heartbeat) => {
-                    let comment = heartbeat.beat(now).filter(|_| !self.tap.facts().complete);
-                    if let Some(comment) = comment {
-                        return Poll::Ready(Piece::Silence(comment));
-                    }
-                }
-                None => timer.as_mut().reset(next.into()),
+            let comment = self.heartbeat.as_mut().and_then(|heartbeat| heartbeat.beat(now));
+            if let Some(comment) = comment.filter(|_| !self.tap.facts().complete) {
+                return Poll::Ready(Piece::Silence(comment));
             }
         }
     }
@@ -336,8 +329,10 @@ impl Relay {
         let outcome = self.outcome();
         self.settle(outcome);
         let uploaded = self.upload.as_ref().is_none_or(|upload| upload.done.get().is_some());
+        let now = clock::now();
+        self.exchange.ended = Some(now);
         if let Some(upstream) = self.upstream.take().filter(|_| uploaded && !self.ends_with_connection) {
-            self.exchange.worker.pool.borrow_mut().put(upstream, clock::now());
+            self.exchange.worker.pool.borrow_mut().put(upstream, now);
         }
     }
 

@@ -119,27 +119,29 @@ pub(super) fn credentials(
     // What is gone on with lies with one of our keys, or with the caller's: whoever chose then, it is sent again.
     let ours = matches!(wish, KeyWish::Held(_));
     let chosen = ours || (chosen && decision.is_none_or(|decision| !decision.callers_key));
-    let has_one = CREDENTIALS.iter().take(KEYS).any(|name| headers.contains_key(name));
+    let has_one = || KEYS.iter().any(|name| headers.contains_key(name));
     let callers =
-        provider.provider.forward_client_key && identified.caller.key == CallerKey::Providers && has_one;
+        provider.provider.forward_client_key && identified.caller.key == CallerKey::Providers && has_one();
     if callers && !chosen {
         return Credential::Callers;
     }
     provider.keys.choose(wish, clock::uptime).map_or(Credential::None, Credential::Ours)
 }
 
-/// The first of them are keys.
-const KEYS: usize = 3;
+/// Where a caller's own key stands.
+static KEYS: [HeaderName; 3] =
+    [header::AUTHORIZATION, HeaderName::from_static("x-api-key"), HeaderName::from_static("api-key")];
 
 /// Never sent on, unless the caller's own credential is.
-static CREDENTIALS: [HeaderName; 6] = [
-    header::AUTHORIZATION,
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("api-key"),
-    HeaderName::from_static("openai-organization"),
-    HeaderName::from_static("openai-project"),
-    header::COOKIE,
-];
+fn is_credential(name: &str) -> bool {
+    match name.as_bytes().first() {
+        Some(b'a') => matches!(name, "authorization" | "api-key"),
+        Some(b'c') => name == "cookie",
+        Some(b'o') => matches!(name, "openai-organization" | "openai-project"),
+        Some(b'x') => name == "x-api-key",
+        _ => false,
+    }
+}
 
 /// All fields but those that belong to the connection, to dimmer, to the context, or that are credentials.
 pub(super) fn headers(
@@ -149,12 +151,12 @@ pub(super) fn headers(
     sent: Credential,
     read: bool,
 ) -> HeaderMap {
-    let context = &exchange.snapshot.context_headers;
     fields::remove(&mut headers, |name| {
-        let credential =
-            CREDENTIALS.contains(name) && (sent != Credential::Callers || *name == header::COOKIE);
-        credential || context.contains(name)
+        is_credential(name) && (sent != Credential::Callers || name == header::COOKIE.as_str())
     });
+    for name in &exchange.snapshot.context_headers {
+        headers.remove(name);
+    }
     if let Credential::Ours(place) = sent
         && let Some(key) = provider.keys.get(place)
     {
@@ -178,8 +180,17 @@ fn next_hop(hops: u8) -> HeaderValue {
     }
 }
 
+/// What SDKs send, all of which dimmer can decode.
+const ALL_DECODABLE: [&str; 5] = ["gzip, deflate", "gzip, deflate, br", "gzip,deflate", "gzip", "identity"];
+
 /// The answer must be one that the tap can read: what dimmer cannot decode is taken off the list.
 fn narrow_accept_encoding(headers: &mut HeaderMap) {
+    let mut all = headers.get_all(header::ACCEPT_ENCODING).iter();
+    if let (Some(only), None) = (all.next(), all.next())
+        && ALL_DECODABLE.iter().any(|known| only == known)
+    {
+        return;
+    }
     let lines = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let accepted = lines.collect::<SmallVec<[&str; 2]>>().join(", ");
     if accepted.is_empty() {

@@ -88,7 +88,7 @@ pub(crate) fn rewrite(
         Payload::Unread(Some(body)) => {
             let body = Streamed::new(body, &exchange.snapshot.config.server.limits)?;
             upload = Some(body.upload());
-            RequestBody::Streamed(body)
+            RequestBody::Streamed(Box::new(body))
         }
     };
     let mut request = Request::new(body);

@@ -7,6 +7,7 @@ use http_body_util::Full;
 
 use super::{LEAST_RATE, Streamed, Trouble};
 use crate::clock;
+use crate::proxy::timer::Timer;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -19,7 +20,7 @@ fn left(came: u64, waited: Duration) -> (Duration, Trouble) {
         upload: Default::default(),
         left: 1000,
         patience: PATIENCE,
-        timer: Box::pin(tokio::time::sleep(PATIENCE)),
+        timer: Timer::default(),
         waiting: None,
         waited,
         came,
