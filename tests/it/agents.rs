@@ -77,12 +77,13 @@ fn fields(recorded: &Recorded) -> Vec<(String, String)> {
     fields
 }
 
-/// What the agent sent, in the same form.
+/// What the agent sent, in the same form, with the one field that dimmer adds.
 fn sent(headers: &str, body: &str) -> Vec<(String, String)> {
     let lines = headers.lines().filter_map(|line| line.split_once(": "));
     let mut fields: Vec<(String, String)> =
         lines.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
     fields.push(("content-length".to_owned(), body.len().to_string()));
+    fields.push(("x-dimmer-hops".to_owned(), "1".to_owned()));
     fields.retain(|(name, _)| !CREDENTIALS.contains(&name.as_str()));
     fields.sort();
     fields
