@@ -1,7 +1,10 @@
 //! A request's head, line by line. RFC 9112 sections 2 to 6, without what it lets a lenient server take.
 
+use fearless_simd::Level;
+
 use super::bytes::{is_authority, is_name, is_path_and_query, is_token, not_shown, not_text};
 use super::fault::Fault;
+use super::lines::Lines;
 
 /// What is known so far of a head whose first bytes have come.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +45,45 @@ const METHOD: usize = 32;
 const FIELDS: usize = 100;
 
 impl Head {
+    /// A plain head that has come whole, in one go. None: it has to be read line by line, which tells what is wrong with it, if
+    /// anything is.
+    pub(super) fn read_plain(level: Level, bytes: &[u8], most: usize) -> Option<(usize, Body)> {
+        let mut lines = Lines::new();
+        if !lines.find(level, bytes) {
+            return None;
+        }
+        let mut head = Self::default();
+        let mut end = lines.end(0)?;
+        let line = bytes.get(..end.wrapping_sub(1))?;
+        Self::first_bytes(line).ok()?;
+        head.request_line(line).ok()?;
+        loop {
+            head.judged = end.wrapping_add(1);
+            end = lines.end(head.judged)?;
+            let name_end = lines.name_end(head.judged)?;
+            let name = bytes.get(head.judged..name_end)?;
+            let value = bytes.get(name_end..end.wrapping_sub(1))?;
+            if name.is_empty() && value.is_empty() {
+                break;
+            }
+            if name.is_empty() || value.first() != Some(&b':') {
+                return None;
+            }
+            head.fields += 1;
+            head.known_field(name, value).ok()?;
+        }
+        let size = end.wrapping_add(1);
+        if head.fields > FIELDS || size > most {
+            return None;
+        }
+        Some((size, head.body(bytes).ok()?))
+    }
+
+    /// Nothing of it has been looked at.
+    pub(super) fn is_new(&self) -> bool {
+        self.judged == 0 && self.looked == 0
+    }
+
     /// Reads on; `bytes` begins with the head's first. `None`: its end has not come. Else its size and its body's framing.
     pub(super) fn read(&mut self, bytes: &[u8], most: usize) -> Result<Option<(usize, Body)>, Fault> {
         loop {
@@ -172,6 +214,11 @@ impl Head {
         if value.is_empty() || !is_name(name) || name.is_empty() {
             return Err(name_fault(name, value.is_empty()));
         }
+        self.known_field(name, value)
+    }
+
+    /// What a field says of the framing; `value` begins with the colon.
+    fn known_field(&mut self, name: &[u8], value: &[u8]) -> Result<(), Fault> {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.host(name, value),
             14 if name.eq_ignore_ascii_case(b"content-length") => self.length(value),

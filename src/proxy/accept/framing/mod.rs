@@ -10,11 +10,14 @@ mod bytes;
 mod chunks;
 mod fault;
 mod head;
+mod lines;
 
 #[cfg(test)]
 mod tests;
 
 pub use fault::Fault;
+
+use fearless_simd::Level;
 
 use chunks::Chunks;
 use head::{Body, Head};
@@ -26,6 +29,8 @@ pub struct Framing {
     most: usize,
     place: Place,
     heads: u64,
+    /// What the processor can do.
+    level: Level,
 }
 
 #[derive(Clone, Debug)]
@@ -53,7 +58,7 @@ pub struct Look {
 impl Framing {
     /// A connection on which nothing has come, whose heads may have so many bytes.
     pub fn new(most: usize) -> Self {
-        Self { most, place: Place::Head(Head::default()), heads: 0 }
+        Self { most, place: Place::Head(Head::default()), heads: 0, level: Level::new() }
     }
 
     /// Reads on. `bytes` begins where the last look passed to.
@@ -65,7 +70,7 @@ impl Framing {
                 return Look { passed, fault: None };
             }
             self.place = match &mut self.place {
-                Place::Head(head) => match head.read(rest, self.most) {
+                Place::Head(head) => match read_head(head, rest, self.most, self.level) {
                     Ok(None) => return Look { passed, fault: None },
                     Ok(Some((size, body))) => {
                         passed += size;
@@ -101,6 +106,17 @@ impl Framing {
     pub fn heads(&self) -> u64 {
         self.heads
     }
+}
+
+/// Almost every head is plain and comes whole.
+fn read_head(
+    head: &mut Head,
+    bytes: &[u8],
+    most: usize,
+    level: Level,
+) -> Result<Option<(usize, Body)>, Fault> {
+    let plain = if head.is_new() { Head::read_plain(level, bytes, most) } else { None };
+    plain.map_or_else(|| head.read(bytes, most), |whole| Ok(Some(whole)))
 }
 
 impl Place {

@@ -4,6 +4,9 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
 use proptest::sample::{Index, select};
 
+use fearless_simd::Level;
+
+use super::head::Head;
 use super::{Fault, Framing, Look};
 
 const MOST: usize = 128 * 1024;
@@ -265,6 +268,44 @@ fn what_came_before_a_fault_passes() {
     let begun = chunks("2\r\n{}\r\n");
     let look = read(format!("{begun}zz\r\n").as_bytes());
     assert_eq!(look, Look { passed: begun.len(), fault: Some(Fault::ChunkSize) });
+}
+
+/// As the OpenAI SDK for Python sends it.
+const USUAL: &str = "POST /app/v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nAccept-Encoding: gzip, deflate\r\n\
+    Connection: keep-alive\r\nAccept: application/json\r\nContent-Type: application/json\r\n\
+    User-Agent: OpenAI/Python 1.99.1\r\nX-Stainless-Lang: python\r\nX-Stainless-Read-Timeout: 600\r\n\
+    Authorization: Bearer sk-proj_a-b\r\nContent-Length: 2\r\n\r\n";
+
+#[test]
+fn what_is_usual_is_read_in_one_go() {
+    let least = Level::baseline();
+    for level in [Level::new(), least] {
+        // Whatever comes behind it, and wherever its line ends fall in the blocks.
+        for shift in 0..130 {
+            let head = USUAL.replace("python\r\n", &format!("python\r\nx-a: {}\r\n", "\u{e9}".repeat(shift)));
+            for body in ["", "{}", "\0\x7f\n\r", "\r\n", "\r\n\r\n"] {
+                let read = Head::read_plain(level, (head.clone() + body).as_bytes(), MOST);
+                assert_eq!(read.map(|(size, _)| size), Some(head.len()));
+            }
+            assert_eq!(Head::read_plain(level, head.as_bytes(), head.len() - 1), None);
+            assert_eq!(Head::read_plain(level, &head.as_bytes()[..head.len() - 1], MOST), None);
+        }
+        assert_eq!(Head::read_plain(level, with(&"x: 1\r\n".repeat(100)).as_bytes(), MOST), None);
+    }
+}
+
+#[test]
+fn every_byte_in_every_place_is_read_alike_in_one_go_and_in_lines() {
+    for at in 0..USUAL.len() {
+        for byte in [0, 9, 10, 13, 31, 32, b'-', b':', b'/', b'@', b'[', b'_', b'`', b'{', 127, 128, 255] {
+            let mut bytes = USUAL.as_bytes().to_vec();
+            bytes[at] = byte;
+            let plain = Head::read_plain(Level::new(), &bytes, MOST);
+            let slow = Head::default().read(&bytes, MOST);
+            assert!(plain.is_none() || slow == Ok(plain), "{byte} at {at}: {plain:?} {slow:?}");
+            assert_eq!(plain, Head::read_plain(Level::baseline(), &bytes, MOST));
+        }
+    }
 }
 
 /// Pieces of requests, right and wrong, so that what is generated is deep enough to be odd.
