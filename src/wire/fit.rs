@@ -21,39 +21,42 @@ impl Edits<'_> {
     /// Makes the request fit a model: drop, rename, set, cap, in this order, each seeing what the ones before it left.
     /// Names of fields that the app sent and that go out no more are added to `dropped`.
     pub fn fit(&mut self, fit: &Fit, dropped: &mut Vec<String>) {
+        self.fit_where(fit, dropped, |_, _| true);
+        for (name, value) in &fit.set {
+            self.top.set(&self.body, name, Bytes::from(value.clone()));
+        }
+        self.cap_all(fit.cap_max_tokens);
+    }
+
+    /// The same, but only for what dimmer itself wrote into a request that was made for this very model: that need not
+    /// fit, and all else does. To be asked for instead.
+    pub fn fit_written(&mut self, fit: &Fit, dropped: &mut Vec<String>) {
+        let cap = fit.cap_max_tokens.filter(|_| self.limits().iter().any(|name| self.wrote(name)));
+        self.fit_where(fit, dropped, Self::wrote);
+        self.cap_all(cap);
+    }
+
+    /// Drops and renames the members that `chosen` names.
+    fn fit_where(&mut self, fit: &Fit, dropped: &mut Vec<String>, chosen: impl Fn(&Self, &str) -> bool) {
         for name in &fit.drop {
+            if !chosen(self, name) {
+                continue;
+            }
             if self.top.drop(&self.body, name) {
                 dropped.push(name.clone());
             }
             self.closed.push(name.clone());
         }
         for (from, to) in &fit.rename {
-            if self.top.rename(&self.body, from, to) {
+            if chosen(self, from) && self.top.rename(&self.body, from, to) {
                 dropped.push(from.clone());
-            }
-        }
-        for (name, value) in &fit.set {
-            self.top.set(&self.body, name, Bytes::from(value.clone()));
-        }
-        if let Some(cap) = fit.cap_max_tokens {
-            for name in self.limits() {
-                self.cap(name, cap);
             }
         }
     }
 
-    /// The same, but only for what dimmer itself wrote into a request that was made for this very model: that need not
-    /// fit, and all else does. To be asked for instead.
-    pub fn fit_written(&mut self, fit: &Fit, dropped: &mut Vec<String>) {
-        let written = |name: &str| matches!(self.top.place(&self.body, name), Some(Place::Written(_)));
-        let wrote_limit = self.limits().iter().any(|name| written(name));
-        let part = Fit {
-            drop: fit.drop.iter().filter(|name| written(name)).cloned().collect(),
-            rename: fit.rename.iter().filter(|(from, _)| written(from)).cloned().collect(),
-            set: Vec::new(),
-            cap_max_tokens: fit.cap_max_tokens.filter(|_| wrote_limit),
-        };
-        self.fit(&part, dropped);
+    /// Whether the value that has this name by now is of dimmer's own writing.
+    fn wrote(&self, name: &str) -> bool {
+        matches!(self.top.place(&self.body, name), Some(Place::Written(_)))
     }
 
     /// The names under which this API bounds an answer's length.
@@ -62,6 +65,12 @@ impl Edits<'_> {
             &["max_output_tokens"]
         } else {
             &["max_tokens", "max_completion_tokens"]
+        }
+    }
+
+    fn cap_all(&mut self, cap: Option<u64>) {
+        for name in self.limits() {
+            cap.into_iter().for_each(|cap| self.cap(name, cap));
         }
     }
 
