@@ -29,19 +29,19 @@ impl Usage {
     pub fn from_chat(json: &[u8]) -> Option<Self> {
         let (mut input, mut output) = (None, None);
         let (mut cache_read, mut cache_write, mut reasoning) = (None, None, None);
-        each_member(json, |name, value| match name {
-            b"prompt_tokens" => count(&mut input, value),
-            b"completion_tokens" => count(&mut output, value),
-            b"prompt_tokens_details" => each_detail(value, |name, value| match name {
-                b"cached_tokens" => count(&mut cache_read, value),
-                b"cache_write_tokens" => count(&mut cache_write, value),
-                _ => Some(()),
+        each_member(json, |object, name| match name {
+            b"prompt_tokens" => object.count(&mut input),
+            b"completion_tokens" => object.count(&mut output),
+            b"prompt_tokens_details" => object.each_detail(|details, name| match name {
+                b"cached_tokens" => details.count(&mut cache_read),
+                b"cache_write_tokens" => details.count(&mut cache_write),
+                _ => details.skip(),
             }),
-            b"completion_tokens_details" => each_detail(value, |name, value| match name {
-                b"reasoning_tokens" => count(&mut reasoning, value),
-                _ => Some(()),
+            b"completion_tokens_details" => object.each_detail(|details, name| match name {
+                b"reasoning_tokens" => details.count(&mut reasoning),
+                _ => details.skip(),
             }),
-            _ => Some(()),
+            _ => object.skip(),
         })?;
         let (cache_read, cache_write) = (cache_read.unwrap_or(0), cache_write.unwrap_or(0));
         Some(Self {
@@ -59,16 +59,16 @@ impl Usage {
     pub fn overlay_message(&mut self, json: &[u8]) -> Option<bool> {
         let (mut input, mut output) = (None, None);
         let (mut cache_read, mut cache_write, mut reasoning) = (None, None, None);
-        each_member(json, |name, value| match name {
-            b"input_tokens" => count(&mut input, value),
-            b"output_tokens" => count(&mut output, value),
-            b"cache_read_input_tokens" => count(&mut cache_read, value),
-            b"cache_creation_input_tokens" => count(&mut cache_write, value),
-            b"output_tokens_details" => each_detail(value, |name, value| match name {
-                b"thinking_tokens" => count(&mut reasoning, value),
-                _ => Some(()),
+        each_member(json, |object, name| match name {
+            b"input_tokens" => object.count(&mut input),
+            b"output_tokens" => object.count(&mut output),
+            b"cache_read_input_tokens" => object.count(&mut cache_read),
+            b"cache_creation_input_tokens" => object.count(&mut cache_write),
+            b"output_tokens_details" => object.each_detail(|details, name| match name {
+                b"thinking_tokens" => details.count(&mut reasoning),
+                _ => details.skip(),
             }),
-            _ => Some(()),
+            _ => object.skip(),
         })?;
         let overlay = |known: &mut u64, new: Option<u64>| *known = new.unwrap_or(*known);
         overlay(&mut self.input, input);
@@ -80,36 +80,54 @@ impl Usage {
     }
 }
 
-/// The number in a slot that was not filled before. Every one may be absent or null: compatible servers send what they
-/// count.
-fn count(slot: &mut Option<u64>, value: &[u8]) -> Option<()> {
-    if value == b"null" {
-        return Some(());
-    }
-    let counted = std::str::from_utf8(value).ok()?.parse().ok();
-    (slot.is_none() && counted.is_some()).then(|| *slot = counted)
+/// In an object, behind a name: each method takes the value. One cursor goes through the details too.
+struct Object<'j> {
+    json: &'j [u8],
+    scanner: Scanner<'j>,
 }
 
-/// Shows each member of an object, the name without its quotes; none where the text is not one object or `each` does
-/// not take a member.
-fn each_member<'j>(json: &'j [u8], mut each: impl FnMut(&'j [u8], &'j [u8]) -> Option<()>) -> Option<()> {
-    let mut scanner = Scanner::new(json, 0);
-    scanner.space();
-    if json.get(scanner.at()) != Some(&b'{') {
-        return None;
+impl<'j> Object<'j> {
+    /// The number into a slot that was not filled before. Every one may be absent or null: compatible servers send what they
+    /// count.
+    fn count(&mut self, slot: &mut Option<u64>) -> Option<()> {
+        let value = self.scanner.value(&Inside::Nothing).ok()?.of(self.json);
+        if value == b"null" {
+            return Some(());
+        }
+        let counted = std::str::from_utf8(value).ok()?.parse().ok();
+        (slot.is_none() && counted.is_some()).then(|| *slot = counted)
     }
-    let mut more = scanner.enter(b'}').ok()?;
-    while more {
-        let key = scanner.key().ok()?;
-        let value = scanner.value(&Inside::Nothing).ok()?;
-        each(key.inside().of(json), value.of(json))?;
-        more = scanner.more(b'}').ok()?;
+
+    fn skip(&mut self) -> Option<()> {
+        self.scanner.value(&Inside::Nothing).ok().map(|_| ())
     }
-    scanner.space();
-    (scanner.at() == json.len()).then_some(())
+
+    /// Shows each name of the object that comes next, without its quotes; none where no object comes or `each` does not take
+    /// a value.
+    fn each(&mut self, mut each: impl FnMut(&mut Self, &'j [u8]) -> Option<()>) -> Option<()> {
+        if self.json.get(self.scanner.at()) != Some(&b'{') {
+            return None;
+        }
+        let mut more = self.scanner.enter(b'}').ok()?;
+        while more {
+            let key = self.scanner.key().ok()?;
+            each(self, key.inside().of(self.json))?;
+            more = self.scanner.more(b'}').ok()?;
+        }
+        Some(())
+    }
+
+    /// The same for details, which may be null.
+    fn each_detail(&mut self, each: impl FnMut(&mut Self, &'j [u8]) -> Option<()>) -> Option<()> {
+        if self.json.get(self.scanner.at()) == Some(&b'n') { self.skip() } else { self.each(each) }
+    }
 }
 
-/// The same for details, which may be null.
-fn each_detail<'j>(json: &'j [u8], each: impl FnMut(&'j [u8], &'j [u8]) -> Option<()>) -> Option<()> {
-    if json == b"null" { Some(()) } else { each_member(json, each) }
+/// Shows each name of the object that the text is; none where it is anything else, or not whole.
+fn each_member<'j>(json: &'j [u8], each: impl FnMut(&mut Object<'j>, &'j [u8]) -> Option<()>) -> Option<()> {
+    let mut object = Object { json, scanner: Scanner::new(json, 0) };
+    object.scanner.space();
+    object.each(each)?;
+    object.scanner.space();
+    (object.scanner.at() == json.len()).then_some(())
 }
