@@ -58,10 +58,10 @@ impl Head {
         Self::first_bytes(line).ok()?;
         head.request_line(line).ok()?;
         loop {
-            head.judged = end.wrapping_add(1);
-            end = lines.end(head.judged)?;
-            let name_end = lines.name_end(head.judged)?;
-            let name = bytes.get(head.judged..name_end)?;
+            let at = end.wrapping_add(1);
+            end = lines.end(at)?;
+            let name_end = lines.name_end(at)?;
+            let name = bytes.get(at..name_end)?;
             let value = bytes.get(name_end..end.wrapping_sub(1))?;
             if name.is_empty() && value.is_empty() {
                 break;
@@ -70,7 +70,10 @@ impl Head {
                 return None;
             }
             head.fields += 1;
-            head.known_field(name, value).ok()?;
+            if is_known(name) {
+                head.judged = at;
+                head.known_field(name, value).ok()?;
+            }
         }
         let size = end.wrapping_add(1);
         if head.fields > FIELDS || size > most {
@@ -288,6 +291,13 @@ impl Head {
 /// nginx takes these; RFC 9110 leaves more to a method, but none that is registered has them.
 fn is_method(byte: u8) -> bool {
     byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_')
+}
+
+/// Whether a name may be one of those that say something of the framing: told by its length and its first letter.
+#[inline(always)]
+fn is_known(name: &[u8]) -> bool {
+    let first = name.first().map_or(0, u8::to_ascii_lowercase);
+    matches!((name.len(), first), (4, b'h') | (14, b'c') | (17, b't'))
 }
 
 /// What is wrong with a field's name; said only when something is.
