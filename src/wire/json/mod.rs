@@ -20,7 +20,7 @@ pub use error::{JsonError, JsonFault};
 pub use scan::DEPTH_MAX;
 pub(crate) use scan::Scanner;
 pub(crate) use text::{same_text, unescape};
-pub(crate) use walk::{Element, Member, elements, members};
+pub(crate) use walk::{Member, elements, members, next_member};
 pub(crate) use watch::{Inside, Seen, Watch};
 
 /// Where something stands in a body: from `start` up to, not including, `end`.

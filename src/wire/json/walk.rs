@@ -35,17 +35,21 @@ pub(crate) struct Element {
 pub(crate) fn members(body: &[u8], object: Span) -> impl Iterator<Item = Member> {
     let mut scanner = Scanner::new(body, object.start);
     let mut open = object.of(body).first() == Some(&b'{') && scanner.enter(b'}') == Ok(true);
-    std::iter::from_fn(move || {
-        if !open {
-            return None;
-        }
-        let key = scanner.key().ok()?;
-        let value = scanner.value(&Inside::Nothing).ok()?;
-        scanner.space();
-        let end = scanner.at();
-        open = scanner.more(b'}') == Ok(true);
-        Some(Member { key, value, end })
-    })
+    std::iter::from_fn(move || next_member(&mut scanner, &mut open))
+}
+
+/// The member that the cursor stands on, while the object is open: the cursor goes behind it, behind the last one out of the
+/// object.
+pub(crate) fn next_member(scanner: &mut Scanner<'_>, open: &mut bool) -> Option<Member> {
+    if !*open {
+        return None;
+    }
+    let key = scanner.key().ok()?;
+    let value = scanner.value(&Inside::Nothing).ok()?;
+    scanner.space();
+    let end = scanner.at();
+    *open = scanner.more(b'}') == Ok(true);
+    Some(Member { key, value, end })
 }
 
 /// The elements of the array at `array`, in text that was checked before.

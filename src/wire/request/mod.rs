@@ -16,8 +16,8 @@ use smallvec::SmallVec;
 pub use held_state::HeldKind;
 
 use super::Endpoint;
-use super::json::{Element, Fault, Inside, JsonError, JsonFault, Member, Scanner, Seen, Span, Watch};
-use super::json::{elements, find, members, same_text, string_is};
+use super::json::{Fault, Inside, JsonError, JsonFault, Member, Scanner, Seen, Span, Watch};
+use super::json::{elements, find, next_member, same_text, string_is};
 
 /// More top-level fields than any API has, several times over; it bounds what a hostile body makes us hold.
 pub const MEMBERS_MAX: usize = 1024;
@@ -126,17 +126,28 @@ impl RequestView {
         if self.endpoint.takes_items() {
             return self.leading_items(body);
         }
-        let messages = self.value(body, "messages");
-        let messages = messages.into_iter().flat_map(|messages| elements(body, messages));
-        messages.map_while(|element| self.leading(body, element)).collect()
+        let mut found = SmallVec::new();
+        let Some(messages) = self.value(body, "messages") else { return found };
+        let mut scanner = Scanner::new(body, messages.start);
+        let mut open = messages.of(body).first() == Some(&b'[') && scanner.enter(b']') == Ok(true);
+        while open && let Some(leading) = self.leading(body, &mut scanner) {
+            found.push(leading);
+            open = scanner.more(b']') == Ok(true);
+        }
+        found
     }
 
-    /// A message, if it carries system content.
-    fn leading(&self, body: &[u8], message: Element) -> Option<Leading> {
-        let Element { value, end } = message;
-        let mut leading = Leading { value, end, role: Span::default(), members: SmallVec::new() };
+    /// The message that the cursor stands on, if it carries system content; else the cursor stays somewhere in it.
+    fn leading(&self, body: &[u8], scanner: &mut Scanner<'_>) -> Option<Leading> {
+        let start = scanner.at();
+        if body.get(start) != Some(&b'{') {
+            return None;
+        }
+        let mut open = scanner.enter(b'}') == Ok(true);
+        let mut leading =
+            Leading { value: Span::default(), end: 0, role: Span::default(), members: SmallVec::new() };
         let mut has_role = false;
-        for member in members(body, value) {
+        while let Some(member) = next_member(scanner, &mut open) {
             if !has_role && member.is(body, "role") {
                 if !self.is_system_role(body, member.value) {
                     return None;
@@ -147,6 +158,9 @@ impl RequestView {
                 leading.members.push(member);
             }
         }
+        leading.value = Span { start, end: scanner.at() };
+        scanner.space();
+        leading.end = scanner.at();
         has_role.then_some(leading)
     }
 
