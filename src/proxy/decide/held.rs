@@ -29,7 +29,7 @@ pub(crate) fn follow(
         return;
     }
     let in_body = read.and_then(|(view, body)| view.continues(body));
-    let answer = read.is_some_and(|(view, body)| view.is_kept(body));
+    let answer = read.is_some_and(|(view, body)| view.is_kept(body, &decision.params));
     // What a path asks for says nothing of the model that a conversation is held with.
     let used = in_body.is_some() && exchange.endpoint.answers();
     let continued = in_body.or_else(|| {
