@@ -355,7 +355,10 @@ fn drive_other_calls(loud: &Loud, headers: &str) -> Vec<(String, Answer)> {
                     errors.push((format!("{target} {model}"), answer));
                 }
             }
-            let twice = format!("{{\"model\":\"{said}\",\"model\":\"m-1\",{}", &body.to_string()[1..]);
+            let twice = format!(
+                "{{\"model\":\"{said}\",\"model\":\"m-1\",{}",
+                body.to_string().trim_start_matches('{')
+            );
             errors.push((
                 "twice".to_owned(),
                 request(loud.data, "POST", &format!("{route}{path}"), headers, twice.as_bytes()),
@@ -443,8 +446,7 @@ fn no_secret_is_in_the_log_of_a_bad_reload() {
 fn no_secret_is_in_what_commands_print() {
     let (chat, messages) = (provider(Api::Chat), provider(Api::Messages));
     let folder = tempfile::tempdir().unwrap();
-    for (file, what) in
-        [("provider.key", "the provider's key"), ("second.key", "the provider's second key")]
+    for (file, what) in [("provider.key", "the provider's key"), ("second.key", "the provider's second key")]
     {
         std::fs::write(folder.path().join(file), secret(what)).unwrap();
     }
