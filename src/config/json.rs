@@ -27,6 +27,15 @@ pub(crate) fn value(value: &DeValue<'_>) -> Value {
     }
 }
 
+/// The value for people: as JSON, or as the file spells it where JSON has no such number.
+pub(crate) fn said(value: &DeValue<'_>) -> String {
+    match (self::value(value), value) {
+        (Value::Null, DeValue::Float(float)) => float.as_str().to_owned(),
+        (Value::Null, DeValue::Integer(integer)) => integer.as_str().to_owned(),
+        (json, _) => json.to_string(),
+    }
+}
+
 /// The value as a JSON text.
 pub(crate) fn text(value: &DeValue<'_>) -> String {
     self::value(value).to_string()

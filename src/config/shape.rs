@@ -102,10 +102,21 @@ fn check_value(
         }
         (leaf, _) => {
             if let Err(message) = check_leaf(leaf, leaf, value.value) {
-                loading.error(&value.span, format!("{place}: {message}"));
+                let keys = if matches!(leaf, Kind::Table) { keys_of(node) } else { String::new() };
+                loading.error(&value.span, format!("{place}: {message}{keys}"));
             }
         }
     }
+}
+
+/// What belongs into a table, for somebody who wrote something else.
+fn keys_of(node: &Node) -> String {
+    let child = |(name, child): (&&str, &Node)| {
+        let sample = child.key.map_or("…".to_owned(), |key| key.kind.sample());
+        format!("{name} = {sample}")
+    };
+    let children: Vec<String> = node.children.iter().map(|(name, node)| child((name, node))).collect();
+    if children.is_empty() { String::new() } else { format!("; known in it: {}", children.join(", ")) }
 }
 
 fn check_named(loading: &Loading<'_>, table: &DeTable<'_>, node: &'static Node, place: &str) {

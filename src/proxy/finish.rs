@@ -76,7 +76,7 @@ fn count(exchange: &Exchange, route: &RoutePlan, outcome: Outcome, took: Duratio
 /// Tokens, cost and length, of answers that are known to the end.
 fn count_facts(exchange: &Exchange, series: &ModelSeries, facts: &Facts) {
     let Some(decision) = &exchange.decision else { return };
-    if facts.complete {
+    if facts.complete && !facts.text_unknown {
         series.output_chars(facts.output_chars);
         for evaluated in &decision.evaluated {
             evaluated.plan.series.output_chars(evaluated.evaluation.variant.0, facts.output_chars);

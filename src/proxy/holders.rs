@@ -9,7 +9,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::StatusCode;
 use quick_cache::sync::Cache;
-use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::names::{ClientName, ModelName, ProviderName};
 use crate::proxy::decide::{Answerer, Decision};
@@ -40,13 +40,13 @@ pub(crate) struct Holder {
     pub(crate) key: Option<KeyDigest>,
     /// The declared model; none: one that `[models]` does not know, which the request names itself.
     pub(crate) model: Option<ModelName>,
-    /// The system prompt that was decided for the state's first request.
-    pub(crate) prompt: PromptMark,
+    /// What was decided for the thread's first request.
+    pub(crate) mark: ThreadMark,
 }
 
-/// Tells one decided system prompt from another; the default is none at all.
+/// Tells apart what was decided of a thread's system prompt and tools, which it keeps; the default is nothing at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct PromptMark(Option<u64>);
+pub(crate) struct ThreadMark(Option<u64>);
 
 /// What a request will leave at its provider.
 #[derive(Debug)]
@@ -57,8 +57,8 @@ pub(crate) struct Kept {
     pub(crate) answer: bool,
     /// The conversation that the request belongs to.
     pub(crate) conversation: Option<StateId>,
-    /// What was decided as its system prompt.
-    pub(crate) prompt: PromptMark,
+    /// What was decided of its system prompt and tools.
+    pub(crate) mark: ThreadMark,
 }
 
 impl Holders {
@@ -99,13 +99,24 @@ impl fmt::Debug for Holders {
     }
 }
 
-impl PromptMark {
-    /// The mark of what was decided.
-    pub(crate) fn of(prompt: Option<&(Bytes, PromptMode)>) -> Self {
-        Self(prompt.map(|(text, mode)| xxh3_64_with_seed(text, *mode as u64)))
+impl ThreadMark {
+    /// The mark of what was decided: a prompt and how it is written, and which tools are taken out.
+    pub(crate) fn of(prompt: Option<&(Bytes, PromptMode)>, denied: &[Box<str>]) -> Self {
+        if prompt.is_none() && denied.is_empty() {
+            return Self(None);
+        }
+        let mut hash = Xxh3::new();
+        if let Some((text, mode)) = prompt {
+            hash.update(&[*mode as u8 + 1]);
+            hash.update(&(text.len() as u64).to_le_bytes());
+            hash.update(text);
+        }
+        // No name of a tool has a space.
+        denied.iter().for_each(|name| [name, " "].iter().for_each(|part| hash.update(part.as_bytes())));
+        Self(Some(hash.digest()))
     }
 
-    /// No prompt was decided.
+    /// Nothing was decided.
     pub(crate) fn is_none(self) -> bool {
         self.0.is_none()
     }
@@ -118,7 +129,7 @@ pub(crate) fn begun(exchange: &mut Exchange, status: StatusCode) {
         exchange.kept = None;
         return;
     }
-    if let (Some(conversation), Some(holder)) = (kept.conversation, holder(exchange, kept.prompt)) {
+    if let (Some(conversation), Some(holder)) = (kept.conversation, holder(exchange, kept.mark)) {
         exchange.gateway().holders.learn(conversation, holder);
     }
 }
@@ -126,17 +137,17 @@ pub(crate) fn begun(exchange: &mut Exchange, status: StatusCode) {
 /// The answer's id is known. Told before the caller has it, so that the next request finds it, however soon it comes.
 pub(crate) fn named(exchange: &mut Exchange, id: &str) {
     let Some(kept) = exchange.kept.take().filter(|kept| kept.answer) else { return };
-    if let Some(holder) = holder(exchange, kept.prompt) {
+    if let Some(holder) = holder(exchange, kept.mark) {
         let holders = &exchange.gateway().holders;
         holders.learn(holders.state(kept.client.as_deref(), id), holder);
     }
 }
 
-fn holder(exchange: &Exchange, prompt: PromptMark) -> Option<Holder> {
+fn holder(exchange: &Exchange, mark: ThreadMark) -> Option<Holder> {
     let provider = exchange.provider.as_ref()?;
     let key = exchange.key.and_then(|place| provider.keys.get(place)).map(|key| key.digest);
     let model = exchange.decision.as_ref().and_then(declared_model);
-    Some(Holder { provider: provider.provider.name.clone(), key, model, prompt })
+    Some(Holder { provider: provider.provider.name.clone(), key, model, mark })
 }
 
 fn declared_model(decision: &Decision) -> Option<ModelName> {
@@ -153,7 +164,7 @@ mod tests {
     use super::*;
 
     fn holder(provider: &str) -> Holder {
-        Holder { provider: provider.into(), key: None, model: None, prompt: PromptMark::default() }
+        Holder { provider: provider.into(), key: None, model: None, mark: ThreadMark::default() }
     }
 
     #[test]
@@ -180,12 +191,21 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_is_known_by_its_text_and_its_mode() {
-        let mark =
-            |text: &'static str, mode| PromptMark::of(Some(&(Bytes::from_static(text.as_bytes()), mode)));
-        assert_eq!(mark("a", PromptMode::Replace), mark("a", PromptMode::Replace));
-        assert_ne!(mark("a", PromptMode::Replace), mark("b", PromptMode::Replace));
-        assert_ne!(mark("a", PromptMode::Replace), mark("a", PromptMode::Append));
-        assert!(PromptMark::of(None).is_none() && !mark("", PromptMode::Replace).is_none());
+    fn a_thread_is_known_by_its_prompt_and_its_tools() {
+        let names = |names: &[&str]| -> Vec<Box<str>> { names.iter().map(|name| Box::from(*name)).collect() };
+        let mark = |text: &'static str, mode, denied: &[&str]| {
+            ThreadMark::of(Some(&(Bytes::from_static(text.as_bytes()), mode)), &names(denied))
+        };
+        let plain = mark("a", PromptMode::Replace, &[]);
+        assert_eq!(plain, mark("a", PromptMode::Replace, &[]));
+        assert_ne!(plain, mark("b", PromptMode::Replace, &[]));
+        assert_ne!(plain, mark("a", PromptMode::Append, &[]));
+        assert_ne!(plain, mark("a", PromptMode::Replace, &["shell"]));
+        assert_ne!(mark("a", PromptMode::Replace, &["s", "t"]), mark("a", PromptMode::Replace, &["st"]));
+        assert_ne!(ThreadMark::of(None, &names(&["shell"])), ThreadMark::of(None, &names(&["other"])));
+        assert!(ThreadMark::of(None, &[]).is_none());
+        assert!(
+            !mark("", PromptMode::Replace, &[]).is_none() && !ThreadMark::of(None, &names(&["s"])).is_none()
+        );
     }
 }

@@ -9,7 +9,7 @@ use super::edit::{Edits, Place};
 pub struct Fit {
     /// Members taken out, each counted and named in `x-dimmer-dropped`.
     pub drop: Vec<String>,
-    /// Members given another name: (from, to). Where `to` is there already, `from` is dropped.
+    /// Members given another name: (from, to). Where `to` is there already and not `null`, `from` is dropped.
     pub rename: Vec<(String, String)>,
     /// Members set to a JSON text: (name, value), replacing what is there.
     pub set: Vec<(String, String)>,

@@ -6,14 +6,18 @@
 #[cfg(test)]
 mod tests;
 
+use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::Endpoint;
-use super::edit::{Edits, ObjectEdit, Place, removal};
+use super::edit::{Edits, ObjectEdit, Place, Splice, removal};
 use super::json::{Span, elements, find, string_is};
 
 /// The members that list tools.
 const LISTS: [&str; 3] = ["tools", "functions", "mcp_servers"];
+
+/// The items of a response's input that bring tools into the conversation.
+const BRINGERS: [&str; 2] = ["additional_tools", "tool_search_output"];
 
 /// Types that say how a tool is described or chosen, and not which one it is.
 const NO_TOOLS: [&str; 7] = ["function", "custom", "tool", "auto", "any", "none", "allowed_tools"];
@@ -55,8 +59,26 @@ impl Edits<'_> {
                 }
             }
         }
+        for list in self.item_lists() {
+            if self.thin(list, names, &mut denied) == Left::Nothing {
+                let inside = list.inside();
+                self.within.push(Splice { start: inside.start, end: inside.end, with: Bytes::new() });
+            }
+        }
         self.deny_choice(names, dropped);
         dropped.extend(denied.iter().map(|name| format!("tools.{name}")));
+    }
+
+    /// The lists of the items of a response's input that bring tools themselves.
+    fn item_lists(&self) -> SmallVec<[Span; 2]> {
+        let input = self.view.value(&self.body, "input").filter(|_| self.view.endpoint().takes_items());
+        let items = input.into_iter().flat_map(|input| elements(&self.body, input));
+        let brings = |item: &Span| {
+            let kind = find(&self.body, *item, "type");
+            kind.is_some_and(|kind| BRINGERS.iter().any(|name| string_is(&self.body, kind, name)))
+        };
+        let items = items.map(|item| item.value).filter(brings);
+        items.filter_map(|item| find(&self.body, item, "tools")).collect()
     }
 
     /// Takes the denied ones out of an array, unless nothing would be left of it: then the caller takes it out whole.
@@ -179,7 +201,7 @@ impl Edits<'_> {
             return false;
         }
         let mut inside = ObjectEdit::new(choice.inside().start, &members);
-        inside.set(&self.body, "type", bytes::Bytes::from_static(b"\"auto\""));
+        inside.set(&self.body, "type", Bytes::from_static(b"\"auto\""));
         inside.drop(&self.body, "name");
         inside.splices(&mut self.within);
         true

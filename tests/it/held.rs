@@ -68,7 +68,8 @@ fn answer(peer: &mut Peer, request: &Recorded, kind: &str, id: &str, body: &Valu
     let model = &body["model"];
     let told = match kind {
         "resp" => json!({"id": id, "object": "response", "status": "completed", "model": model, "output": [
-            {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]}]}),
+            {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]},
+            {"type": "image_generation_call", "result": "A".repeat(body["metadata"]["image"].as_u64().unwrap_or(1) as usize)}]}),
         "msg" => json!({"id": id, "type": "message", "role": "assistant", "model": model,
             "content": [{"type": "text", "text": "Hi"}], "stop_reason": "end_turn",
             "usage": {"input_tokens": 1, "output_tokens": 1}}),
@@ -396,6 +397,25 @@ fn a_thread_keeps_the_prompt_that_it_began_with() {
 }
 
 #[test]
+fn a_thread_does_not_keep_a_tool_that_is_denied_since() {
+    let flag = "[flags.tools]\nowner = \"o\"\npermanent = true\nvariants = { all = [], safe = [\"shell\"] }\ndefault = \"all\"\n\
+        [[flags.tools.rules]]\nname = \"long\"\nwhen = { targeting_key = \"long\" }\nserve = \"safe\"\n";
+    let world = World::start("anthropic", &format!("tools.deny.flag = \"tools\"\n{flag}"));
+    let wire = Wire::Messages;
+    let tools =
+        json!({"tools": [{"name": "shell", "input_schema": {}}, {"name": "look", "input_schema": {}}]});
+    let id = world.begin(wire, "", with(create(wire), tools.clone()));
+    let body = ask(wire, going_on(wire, &id));
+    assert_eq!(world.post(wire, "", &body).status, 200);
+    // The tools are the thread's: only a new one is without.
+    assert_recoverable(wire, &world.post(wire, "x-user-id: long\r\n", &body));
+    let id = world.begin(wire, "x-user-id: long\r\n", with(create(wire), tools));
+    assert_eq!(body_of(&world.a.last())["tools"].as_array().unwrap().len(), 1);
+    let body = ask(wire, going_on(wire, &id));
+    assert_eq!(world.post(wire, "x-user-id: long\r\n", &body).status, 200);
+}
+
+#[test]
 fn other_slots_still_apply_to_a_response() {
     let world = World::start("openai", "system_prompt.flag = \"prompt\"\n");
     let id = world.begin(Wire::Responses, "", json!({}));
@@ -507,6 +527,38 @@ fn a_cut_answer_is_known_by_its_id() {
 }
 
 /// One client's ids are no other client's.
+#[test]
+fn what_params_let_the_provider_keep_is_found_again() {
+    let world = World::start("openai", "params.store = true\n");
+    let chat = world.begin(Wire::Chat, BETA, json!({}));
+    let response = world.begin(Wire::Responses, BETA, json!({"store": false}));
+    assert_eq!(body_of(&world.b.last())["store"], true);
+    let stored = world.send("GET", &format!("/v1/chat/completions/{chat}"), "", "");
+    assert_eq!((stored.status, &stored.json()["kept_by"]), (200, &json!("b")));
+    let body = ask(Wire::Responses, going_on(Wire::Responses, &response));
+    assert_eq!(world.post(Wire::Responses, "", &body).header("x-dimmer-model"), Some("model-b"));
+}
+
+#[test]
+fn an_answer_with_a_large_image_is_gone_on_with_too() {
+    let world = World::start("openai", "");
+    for stream in [false, true] {
+        let more = json!({"metadata": {"image": 3_000_000}, "stream": stream});
+        let id = world.begin(Wire::Responses, "", more);
+        let answer = world.post(
+            Wire::Responses,
+            "x-user-beta: true\r\n",
+            &ask(Wire::Responses, going_on(Wire::Responses, &id)),
+        );
+        assert_eq!(
+            (answer.status, answer.header("x-dimmer-model")),
+            (200, Some("model-a")),
+            "{}",
+            answer.text()
+        );
+    }
+}
+
 #[test]
 fn ids_belong_to_their_client() {
     let clients = "[clients.web]\nkey = \"${WEB}\"\ntrusted = true\n[clients.other]\nkey = \"${OTHER}\"\ntrusted = true\n";

@@ -17,8 +17,11 @@ use crate::upstreams::{
 };
 
 /// Every one is somewhere in the configuration, a request or an answer; none may be anywhere else.
-const SECRETS: [(&str, &str); 12] = [
+const SECRETS: [(&str, &str); 15] = [
     ("the provider's key", "sk-provider-7f3a9c21d4"),
+    ("the provider's second key", "sk-second-0d4b86e1f7"),
+    ("an id that a provider gave", "resp_5f20c9aa71d3"),
+    ("a conversation's id", "conv_77ab03e9d2c4"),
     ("a client's key", "client-key-5be2c07a91"),
     ("an unknown caller's key", "stray-key-c40d11fe82"),
     ("an admin's token", "admin-token-91d7a3c5e8b2f40617c2d9aa"),
@@ -56,8 +59,11 @@ impl Loud {
     fn start(toml: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("routes.toml"), toml).unwrap();
-        std::fs::write(folder.path().join("provider.key"), format!("{}\n", secret("the provider's key")))
-            .unwrap();
+        let key = |file: &str, what: &str| {
+            std::fs::write(folder.path().join(file), format!("{}\n", secret(what))).unwrap();
+        };
+        key("provider.key", "the provider's key");
+        key("second.key", "the provider's second key");
         let file = |name: &str| File::create(folder.path().join(name)).unwrap();
         let child = Command::new(DIMMER)
             .current_dir(folder.path())
@@ -133,6 +139,17 @@ fn provider(api: Api) -> Upstream {
                 peer.write(STREAM_HEAD);
                 peer.then(chunk(told(api.events()[0])), After::Close)
             }
+            "m-429" => peer.then(echo("429 Too Many Requests"), After::KeepAlive),
+            _ if request.line().contains("/v1/responses") => {
+                let response = serde_json::json!({"id": secret("an id that a provider gave"), "status": "completed",
+                    "output": [{"type": "message", "content": [{"type": "output_text", "text": secret("an answer")}]}]});
+                if !wants_stream(request) {
+                    return peer.then(json("200 OK", response.to_string()), After::KeepAlive);
+                }
+                let event = serde_json::json!({"type": "response.created", "response": response});
+                peer.write(STREAM_HEAD);
+                peer.then(chunk(format!("event: response.created\ndata: {event}\n\n")), After::Close)
+            }
             _ if wants_stream(request) => {
                 peer.write(STREAM_HEAD);
                 api.events().iter().for_each(|event| {
@@ -179,6 +196,19 @@ system_prompt = "broken"
 [routes.down]
 path = "/down"
 provider = ["down", "messages"]
+[replies.rest]
+text = "Resting."
+[routes.keys]
+path = "/keys"
+provider = "keys"
+params.temperature = 0.2
+params.response_format = { type = "json_object" }
+params.top_k = 3
+tools.deny = ["shell"]
+[routes.reply]
+path = "/reply"
+provider = "chat"
+model = "rest"
 "#;
 
 fn config(chat: &Upstream, messages: &Upstream) -> String {
@@ -198,6 +228,10 @@ fn config(chat: &Upstream, messages: &Upstream) -> String {
         + &table("chat", Api::Chat, chat)
         + &table("messages", Api::Messages, messages)
         + &table("down", Api::Chat, &refuses_connections())
+        + &table("keys", Api::Chat, chat).replace(
+            "api_key = \"file:provider.key\"",
+            "api_keys = [\"file:provider.key\", \"file:second.key\"]",
+        )
         + &with_providers
 }
 
@@ -265,6 +299,7 @@ fn drive(loud: &Loud) -> Vec<(String, Answer)> {
         let answer = request(loud.data, "POST", &format!("/r{}", api.path()), &packed, whole.as_bytes());
         errors.push(("not gzip".to_owned(), answer));
     }
+    errors.extend(drive_other_calls(loud, &good));
     let target = format!("/r/v1/files?key={}", secret("a caller's own key"));
     request(loud.data, "POST", &target, &good, body(Api::Chat, "m-1", false).as_bytes());
     let target = format!("/r/v1/v1/models?key={}", secret("a caller's own key"));
@@ -281,6 +316,59 @@ fn drive(loud: &Loud) -> Vec<(String, Answer)> {
     );
     gone.send(body(Api::Chat, "m-1", false).as_bytes());
     gone.reset();
+    errors
+}
+
+/// The calls besides the two: what is held by ids, several keys, parameters that cannot be written.
+fn drive_other_calls(loud: &Loud, headers: &str) -> Vec<(String, Answer)> {
+    let (said, id) = (secret("a prompt"), secret("an id that a provider gave"));
+    let conversation = secret("a conversation's id");
+    let calls = [
+        ("/v1/responses", serde_json::json!({"input": said})),
+        ("/v1/responses", serde_json::json!({"input": said, "stream": true, "instructions": said})),
+        ("/v1/responses", serde_json::json!({"input": said, "previous_response_id": id, "user": said})),
+        ("/v1/responses", serde_json::json!({"input": said, "conversation": {"id": conversation}})),
+        (
+            "/v1/responses",
+            serde_json::json!({"input": said, "text": said, "tools": said, "reasoning": [said]}),
+        ),
+        ("/v1/responses/input_tokens", serde_json::json!({"input": said, "previous_response_id": id})),
+        ("/v1/completions", serde_json::json!({"prompt": said, "temperature": said, "stream": true})),
+        (
+            "/v1/chat/completions",
+            serde_json::json!({"messages": said, "tools": [{"name": said}], "store": true}),
+        ),
+        ("/v1/embeddings", serde_json::json!({"input": said})),
+    ];
+    let mut errors = Vec::new();
+    for route in ["/keys", "/reply", "/r"] {
+        for (path, body) in &calls {
+            for model in ["m-1", "m-429", "m-401", "m-401", "m-closed"] {
+                let mut body = body.clone();
+                body["model"] = model.into();
+                let target = format!("{route}{path}");
+                let answer = request(loud.data, "POST", &target, headers, body.to_string().as_bytes());
+                if answer
+                    .code()
+                    .is_some_and(|code| code.starts_with("dimmer_") || code.ends_with("_not_found"))
+                {
+                    errors.push((format!("{target} {model}"), answer));
+                }
+            }
+            let twice = format!(
+                "{{\"model\":\"{said}\",\"model\":\"m-1\",{}",
+                body.to_string().trim_start_matches('{')
+            );
+            errors.push((
+                "twice".to_owned(),
+                request(loud.data, "POST", &format!("{route}{path}"), headers, twice.as_bytes()),
+            ));
+        }
+        for (method, path) in [("GET", "responses"), ("DELETE", "responses"), ("GET", "conversations")] {
+            let target = format!("{route}/v1/{path}/{id}");
+            request(loud.data, method, &target, headers, b"");
+        }
+    }
     errors
 }
 
@@ -358,7 +446,10 @@ fn no_secret_is_in_the_log_of_a_bad_reload() {
 fn no_secret_is_in_what_commands_print() {
     let (chat, messages) = (provider(Api::Chat), provider(Api::Messages));
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("provider.key"), secret("the provider's key")).unwrap();
+    for (file, what) in [("provider.key", "the provider's key"), ("second.key", "the provider's second key")]
+    {
+        std::fs::write(folder.path().join(file), secret(what)).unwrap();
+    }
     let check = |toml: &str, arguments: &[&str], code: i32| {
         std::fs::write(folder.path().join("routes.toml"), toml).unwrap();
         let output = Command::new(DIMMER)
@@ -528,7 +619,7 @@ fn the_data_listener_knows_nothing_of_the_admins_pages() {
     let config = config(&chat, &messages);
     let open: Vec<&str> = config.lines().filter(|line| !line.starts_with("tokens")).collect();
     let open = open.join("\n").replace("[clients.app]\nkey = \"${CLIENT_KEY}\"\ntrusted = true\n", "");
-    let open = open.replace("file:provider.key", "${TEST_KEY}");
+    let open = open.replace(", \"file:second.key\"", "").replace("file:provider.key", "${TEST_KEY}");
     let dimmer = Dimmer::start(&open);
     for page in ["/metrics", "/healthz", "/readyz", "/", "/api/v1/flags", "/api/v1/kill", "/openapi.json"] {
         for method in ["GET", "POST"] {

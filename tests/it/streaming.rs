@@ -363,3 +363,36 @@ fn a_cut_stream_does_not_end_politely() {
         }
     }
 }
+
+#[test]
+fn a_caller_that_leaves_at_an_error_event_has_seen_the_providers_error() {
+    for (api, error) in [
+        (Api::Chat, "data: {\"error\":{\"message\":\"m\",\"type\":\"server_error\",\"code\":null}}\n\n"),
+        (
+            Api::Messages,
+            "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"m\"}}\n\n",
+        ),
+    ] {
+        let pieces = [api.events()[0], error, ": open\n\n"].map(|piece| piece.as_bytes().to_vec());
+        let (upstream, say) = waits_for_a_word(pieces.to_vec());
+        let dimmer = Dimmer::start(&config(api, &upstream));
+        let mut connection = ask(&dimmer, "w", api, true);
+        say.send(()).unwrap();
+        say.send(()).unwrap();
+        let mut framing = connection.head().framing("POST");
+        let mut got = Vec::new();
+        while !got.ends_with(error.as_bytes()) {
+            match connection.piece(&mut framing) {
+                Piece::Data(data) => got.extend_from_slice(&data),
+                other => panic!("{other:?} before the error"),
+            }
+        }
+        connection.reset();
+        let count = |outcome| {
+            let labels = [("route", "w"), ("model", "m-2"), ("outcome", outcome)];
+            dimmer.metrics().metric("dimmer_requests_total", &labels) as u64
+        };
+        wait_until("it is counted", || count("upstream_error") + count("cancelled") == 1);
+        assert_eq!(count("upstream_error"), 1, "{api:?}");
+    }
+}

@@ -157,7 +157,8 @@ impl Reading<'_, '_> {
         let json = json::value(value.value);
         match kind.refuses_value(&json) {
             Some(why) => {
-                self.route.error(&value.span, &format!("{} is {json}, {why}", kind.key()));
+                let said = json::said(value.value);
+                self.route.error(&value.span, &format!("{} is {said}, {why}", kind.key()));
                 Slot::AsSent
             }
             None => self.param.value(&json).map_or(Slot::AsSent, |value| Slot::Fixed(Arc::new(value))),

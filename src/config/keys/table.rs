@@ -299,7 +299,7 @@ pub(crate) const KEYS: &[Key] = &[
         "models.*.fit.rename",
         Kind::Map(&Kind::Text),
         default("{}"),
-        "Members given another name; where the new one is there already, the old one is dropped.",
+        "Members given another name; where the new one is there already and not `null`, the old one is dropped.",
     ),
     key(
         "models.*.fit.set",

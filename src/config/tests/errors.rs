@@ -342,7 +342,9 @@ fn one_mistake_is_one_error() {
     );
     check(
         "[models.c]\nprovider = \"sim\"\nprice = 3\n[routes.r]\npath = \"/r\"\nmodel = \"c\"\n",
-        &[r#"3:9: model "c": price: must be a table, not a number"#],
+        &[
+            r#"3:9: model "c": price: must be a table, not a number; known in it: cached_input = 10, input = 10, output = 10"#,
+        ],
     );
 }
 

@@ -82,6 +82,24 @@ fn literals_must_fit() {
         ],
     );
     check(
+        "params = { temperature = nan, seed = 18446744073709551616 }\n",
+        &[
+            &format!(
+                "1:26: route \"default\": params.temperature is nan, which is not a number from 0 to 2 or as_sent: `params.temperature` {takes}"
+            ),
+            &format!(
+                "1:38: route \"default\": params.seed is 18446744073709551616, which is not a whole number or as_sent: `params.seed` {takes}"
+            ),
+        ],
+    );
+    check(
+        "tools = [\"shell\"]\nembeddings = \"m\"\n",
+        &[
+            "1:9: route \"default\": tools: must be a table, not a list; known in it: deny = [\"…\"]",
+            "2:14: route \"default\": embeddings: must be a table, not a text; known in it: model = \"…\"",
+        ],
+    );
+    check(
         "params.max_tokens = { default = 2000, max = 1024 }\n",
         &["1:8: route \"default\": params.max_tokens: the default 2000 is above the max 1024"],
     );

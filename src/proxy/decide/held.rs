@@ -9,7 +9,7 @@ use crate::names::ClientName;
 use crate::proxy::decide::{Answerer, Decision, as_sent};
 use crate::proxy::error::{Phase, ProxyError};
 use crate::proxy::exchange::Exchange;
-use crate::proxy::holders::{Holder, Kept, PromptMark};
+use crate::proxy::holders::{Holder, Kept, ThreadMark};
 use crate::proxy::identify::Identified;
 use crate::snapshot::{KeyWish, ProviderPlan, RoutePlan, SlotPlan, Snapshot};
 use crate::wire::{Dialect, Endpoint, ErrorCode, HeldKind, RequestView};
@@ -29,7 +29,7 @@ pub(crate) fn follow(
         return;
     }
     let in_body = read.and_then(|(view, body)| view.continues(body));
-    let answer = read.is_some_and(|(view, body)| view.is_kept(body));
+    let answer = read.is_some_and(|(view, body)| view.is_kept(body, &decision.params));
     // What a path asks for says nothing of the model that a conversation is held with.
     let used = in_body.is_some() && exchange.endpoint.answers();
     let continued = in_body.or_else(|| {
@@ -42,7 +42,12 @@ pub(crate) fn follow(
     let Some(route) = exchange.route.clone() else { return };
     let client: Option<ClientName> = identified.caller.client.as_ref().map(|client| client.name.clone());
     let threads = exchange.endpoint.dialect() == Dialect::Anthropic;
-    let prompt = PromptMark::of(decision.prompt.as_ref().filter(|_| threads));
+    let mark = match threads {
+        true => {
+            ThreadMark::of(decision.prompt.as_ref(), decision.denied_tools.as_deref().unwrap_or_default())
+        }
+        false => ThreadMark::default(),
+    };
     let mut conversation = None;
     if let Some((kind, id)) = continued {
         let holders = &exchange.gateway().holders;
@@ -54,13 +59,13 @@ pub(crate) fn follow(
             route: &route,
             endpoint: exchange.endpoint,
             kind,
-            prompt,
+            mark,
             asked: asked.as_deref(),
         };
         place.fix(decision, holders.find(state));
     }
     if decision.refusal.is_none() && (answer || conversation.is_some()) {
-        exchange.kept = Some(Kept { client, answer, conversation, prompt });
+        exchange.kept = Some(Kept { client, answer, conversation, mark });
     }
 }
 
@@ -70,7 +75,7 @@ struct Place<'a> {
     route: &'a RoutePlan,
     endpoint: Endpoint,
     kind: HeldKind,
-    prompt: PromptMark,
+    mark: ThreadMark,
     /// The model that the request names.
     asked: Option<&'a str>,
 }
@@ -102,7 +107,7 @@ impl Place<'_> {
     fn to_holder(&self, decision: &mut Decision, holder: &Holder) -> Option<()> {
         let provider = self.snapshot.providers.get(holder.provider.as_str())?;
         let fits = provider.provider.kind.speaks(self.endpoint.dialect())
-            && (self.kind != HeldKind::Thread || holder.prompt == self.prompt);
+            && (self.kind != HeldKind::Thread || holder.mark == self.mark);
         if !fits {
             return None;
         }
@@ -150,8 +155,8 @@ impl Place<'_> {
             HeldKind::Stored => true,
             HeldKind::Conversation => self.to_home(decision),
             HeldKind::PreviousResponse => !astray(decision),
-            // With a prompt to write nobody can tell whether it is the thread's own.
-            HeldKind::Thread => !astray(decision) && self.prompt.is_none(),
+            // With a prompt to write or tools to take out nobody can tell whether the thread began like that.
+            HeldKind::Thread => !astray(decision) && self.mark.is_none(),
         }
     }
 
@@ -208,8 +213,8 @@ fn not_found(kind: HeldKind) -> ProxyError {
         .param("conversation"),
         HeldKind::Thread => refusal(
             ErrorCode::ThreadNotFound,
-            "the thread cannot be gone on with: who holds it no longer serves this route, or its system prompt has \
-             changed; send the whole conversation with `thread: {\"type\": \"create\"}`",
+            "the thread cannot be gone on with: who holds it no longer serves this route, or its system prompt or \
+             its tools have changed; send the whole conversation with `thread: {\"type\": \"create\"}`",
         ),
         HeldKind::Stored => refusal(
             ErrorCode::StoredNotFound,

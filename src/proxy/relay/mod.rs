@@ -412,8 +412,8 @@ impl Drop for Relay {
         if self.total.is_some_and(|total| clock::now() >= total) {
             self.exchange.outcome = Some(Outcome::Timeout);
         }
-        if self.tap.facts().complete {
-            // Nobody misses anything who leaves at the last event.
+        if self.tap.facts().complete || self.tap.facts().error {
+            // Nobody misses anything who leaves at the last event; SDKs leave at an error.
             self.exchange.outcome = Some(self.outcome());
         }
         if !self.tap.facts().blind {

@@ -145,10 +145,7 @@ fn splice(
     }
     let decides = exchange.route.as_ref().is_some_and(|route| route.decides);
     let asks = decides && exchange.stream && exchange.endpoint.usage_on_request();
-    let hide_usage = asks && !view.wants_usage(body);
-    if hide_usage {
-        edits.include_usage();
-    }
+    let hide_usage = asks && !view.wants_usage(body) && edits.include_usage();
     exchange.dropped = dropped;
     Ok((edits.frames(), hide_usage))
 }

@@ -42,11 +42,12 @@ impl<'v> Edits<'v> {
     }
 
     /// Makes sure that a stream of Chat Completions or Completions ends with its usage. Elsewhere usage always comes; a `fit` that
-    /// decides over `stream_options` wins; options that are no object are left for the provider to refuse.
-    pub fn include_usage(&mut self) {
+    /// decides over `stream_options` wins; options that are no object are left for the provider to refuse. Says whether
+    /// something other than the app asks for it: then it has to be taken out of the answer again.
+    pub fn include_usage(&mut self) -> bool {
         const NAME: &str = "stream_options";
         if !self.view.endpoint().usage_on_request() || self.closed.iter().any(|closed| closed == NAME) {
-            return;
+            return false;
         }
         let wanted = Bytes::from_static(b"{\"include_usage\":true}");
         match self.top.place(&self.body, NAME) {
@@ -54,16 +55,18 @@ impl<'v> Edits<'v> {
             Some(Place::Original(options)) => match Kind::of(options.of(&self.body)) {
                 Kind::Null => self.top.set(&self.body, NAME, wanted),
                 Kind::Object if !self.view.wants_usage(&self.body) => {
-                    let Some(inner) = self.members_of(options) else { return };
+                    let Some(inner) = self.members_of(options) else { return false };
                     self.within.retain(|splice| !splice.is_inside(options));
                     let mut object = ObjectEdit::new(options.start.saturating_add(1), &inner);
                     object.set(&self.body, "include_usage", Bytes::from_static(b"true"));
                     object.splices(&mut self.within);
                 }
-                _ => {}
+                _ => return false,
             },
+            // By `fit.set`, or by an earlier call.
             Some(Place::Written(_)) => {}
         }
+        true
     }
 
     /// The members of an object inside the body; none where there are more than a request can need.

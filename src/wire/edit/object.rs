@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::wire::json::{Member, Span};
+use crate::wire::json::{Kind, Member, Span};
 
 /// Bytes of the original that give way to others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +64,17 @@ pub(in crate::wire) enum Place {
     Original(Span),
     /// A change wrote it.
     Written(Bytes),
+}
+
+impl Place {
+    /// Whether nothing is said there.
+    fn is_null(&self, body: &[u8]) -> bool {
+        let text = match self {
+            Self::Original(value) => value.of(body),
+            Self::Written(value) => value,
+        };
+        Kind::of(text) == Kind::Null
+    }
 }
 
 /// A member as the object will be.
@@ -154,14 +165,18 @@ impl<'m> ObjectEdit<'m> {
         }
     }
 
-    /// Gives a member another name. Where that name is taken the member is dropped; says whether this happened to one
-    /// that came with the request.
+    /// Gives a member another name. Where that name is taken the member is dropped, unless `null` has it, which says
+    /// nothing and gives way; says whether this happened to one that came with the request.
     pub(in crate::wire) fn rename(&mut self, body: &[u8], from: &str, to: &str) -> bool {
-        if from == to {
+        if from == to || self.slot(body, from).is_none() {
             return false;
         }
-        if self.slot(body, to).is_some() {
-            return self.drop(body, from);
+        match self.place(body, to) {
+            Some(place) if place.is_null(body) => {
+                self.drop(body, to);
+            }
+            Some(_) => return self.drop(body, from),
+            None => {}
         }
         match self.slot(body, from) {
             Some(Slot::Member(index)) => {

@@ -101,7 +101,9 @@ fn the_untouched_bytes_are_not_copied() {
 
 #[test]
 fn usage_is_asked_for() {
-    let usage = |edits: &mut Edits| edits.include_usage();
+    let usage = |edits: &mut Edits| {
+        edits.include_usage();
+    };
     let check = |body, expected| check(CHAT, body, usage, expected);
     check("{}", r#"{"stream_options":{"include_usage":true}}"#);
     check(r#"{"stream":true}"#, r#"{"stream_options":{"include_usage":true},"stream":true}"#);
@@ -126,6 +128,25 @@ fn usage_is_asked_for() {
         r#"{"stream_options":{"include_usage":true}}"#,
     );
     super::tests::check(CHAT, "{}", twice, r#"{"stream_options":{"include_usage":true}}"#);
+}
+
+#[test]
+fn usage_is_hidden_only_where_the_app_did_not_ask_for_it_and_somebody_did() {
+    let asks = |endpoint, body: &str, fit_text: &str| {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let view = RequestView::read(endpoint, &body, &[]).unwrap();
+        let mut edits = Edits::new(&view, &body);
+        edits.fit(&fit(fit_text), &mut Vec::new());
+        edits.include_usage()
+    };
+    for body in ["{}", r#"{"stream_options":null}"#, r#"{"stream_options":{"include_usage":false}}"#] {
+        assert!(asks(CHAT, body, "") && asks(Endpoint::Completions, body, ""), "{body}");
+        assert!(!asks(CHAT, body, "drop stream_options"), "{body}");
+        assert!(!asks(Endpoint::Responses, body, ""), "{body}");
+    }
+    assert!(!asks(CHAT, r#"{"stream_options":[]}"#, ""), "the provider refuses it");
+    assert!(!asks(CHAT, r#"{"stream_options":{"include_usage":true}}"#, ""), "the app's own wish");
+    assert!(asks(CHAT, "{}", r#"set stream_options {"include_usage":true}"#));
 }
 
 #[test]
@@ -168,6 +189,10 @@ fn fit_drops() {
 fn fit_renames() {
     check_fit(r#"{"a" : 1,"b":2}"#, "rename a z", r#"{"z" : 1,"b":2}"#, "");
     check_fit(r#"{"a":1,"b":2}"#, "rename a b", r#"{"b":2}"#, "a");
+    // Nothing is said by `null`: what is said elsewhere takes its place.
+    check_fit(r#"{"a":1, "b":null}"#, "rename a b", r#"{"b":1}"#, "");
+    check_fit(r#"{"b" : null , "a":1}"#, "rename a b", r#"{ "b":1}"#, "");
+    check_fit(r#"{"a":null,"b":null}"#, "rename a b", r#"{"b":null}"#, "");
     check_fit(r#"{"a":1,"b":2}"#, "rename x b", r#"{"a":1,"b":2}"#, "");
     check_fit(r#"{"a":1,"b":2}"#, "rename a a", r#"{"a":1,"b":2}"#, "");
     check_fit(r#"{"a":1,"\u0062":2}"#, "rename a b", r#"{"\u0062":2}"#, "a");

@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use super::RequestView;
-use crate::wire::Endpoint;
 use crate::wire::json::{Kind, Span, find, string_is, unescape};
+use crate::wire::{Endpoint, ParamEdit};
 
 /// What names a provider's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +47,12 @@ impl RequestView {
         }
     }
 
-    /// Whether the provider keeps the answer under its id: Responses unless `store` is false, Chat Completions where it is
-    /// true, Messages in a thread.
-    pub fn is_kept(&self, body: &[u8]) -> bool {
-        let says = |name: &str, value: &[u8]| self.value(body, name).is_some_and(|at| at.of(body) == value);
+    /// Whether the provider keeps the answer under its id, when `params` have been brought into the request: Responses unless
+    /// `store` is false, Chat Completions where it is true, Messages in a thread.
+    pub fn is_kept(&self, body: &[u8], params: &[ParamEdit]) -> bool {
         match self.endpoint {
-            Endpoint::Responses => !says("store", b"false"),
-            Endpoint::Chat => says("store", b"true"),
+            Endpoint::Responses => self.store(body, params) != Some(false),
+            Endpoint::Chat => self.store(body, params) == Some(true),
             Endpoint::Messages => {
                 self.value(body, "thread").is_some_and(|thread| Kind::of(thread.of(body)) == Kind::Object)
             }
@@ -63,6 +62,21 @@ impl RequestView {
             | Endpoint::CountTokens
             | Endpoint::Embeddings
             | Endpoint::Other(_) => false,
+        }
+    }
+
+    /// What `store` says when the request leaves.
+    fn store(&self, body: &[u8], params: &[ParamEdit]) -> Option<bool> {
+        let sent = self.value(body, "store").map(|at| at.of(body)).filter(|sent| *sent != b"null");
+        let param = params.iter().find(|edit| edit.param.name == "store");
+        let default = |edit: &'_ ParamEdit| edit.default.clone().filter(|_| sent.is_none());
+        match param.and_then(|edit| edit.set.clone().or_else(|| default(edit))) {
+            Some(value) => value.json().as_bool(),
+            None => sent.and_then(|sent| match sent {
+                b"true" => Some(true),
+                b"false" => Some(false),
+                _ => None,
+            }),
         }
     }
 }
@@ -75,7 +89,10 @@ fn text(body: &[u8], value: Span) -> Option<Cow<'_, str>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::wire::Param;
 
     fn view(endpoint: Endpoint, body: &str) -> RequestView {
         RequestView::read(endpoint, body.as_bytes(), &[]).expect("a request")
@@ -113,7 +130,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_each_apis_own_default() {
         let check = |endpoint: Endpoint, body: &str, want: bool| {
-            assert_eq!(view(endpoint, body).is_kept(body.as_bytes()), want, "{endpoint:?} {body}");
+            assert_eq!(view(endpoint, body).is_kept(body.as_bytes(), &[]), want, "{endpoint:?} {body}");
         };
         check(Endpoint::Responses, "{}", true);
         check(Endpoint::Responses, r#"{"store":null}"#, true);
@@ -126,5 +143,25 @@ mod tests {
         check(Endpoint::Messages, r#"{"thread":null}"#, false);
         check(Endpoint::Messages, r#"{"thread":{"type":"create"}}"#, true);
         check(Endpoint::Completions, r#"{"store":true}"#, false);
+    }
+
+    #[test]
+    fn what_params_write_decides() {
+        let param = Param::named("store").expect("a parameter");
+        let value = |store: Option<bool>| {
+            store.map(|store| Arc::new(param.value(&store.into()).expect("it takes true and false")))
+        };
+        let check = |endpoint: Endpoint, body: &str, set, default, want: bool| {
+            let edit = ParamEdit { param, set: value(set), default: value(default), max: None };
+            assert_eq!(view(endpoint, body).is_kept(body.as_bytes(), &[edit]), want, "{endpoint:?} {body}");
+        };
+        let says = |store: bool| format!("{{\"store\":{store}}}");
+        check(Endpoint::Responses, &says(false), Some(true), None, true);
+        check(Endpoint::Responses, "{}", Some(false), None, false);
+        check(Endpoint::Responses, r#"{"store":null}"#, None, Some(false), false);
+        check(Endpoint::Responses, &says(true), None, Some(false), true);
+        check(Endpoint::Chat, "{}", None, Some(true), true);
+        check(Endpoint::Chat, &says(false), None, Some(true), false);
+        check(Endpoint::Messages, "{}", Some(true), None, false);
     }
 }

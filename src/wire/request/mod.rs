@@ -259,7 +259,7 @@ const KNOWN: &[Watch] = &[
     Watch::new("stream_options", Inside::Object(STREAM_OPTIONS)),
     plain("max_tokens"),
     plain("max_completion_tokens"),
-    plain("thread"),
+    Watch::new("thread", Inside::Object(&[plain("type"), plain("previous_message_id")])),
     plain("store"),
 ];
 const COMPLETIONS: &[Watch] = &[

@@ -89,7 +89,7 @@ pub(super) const KNOWN: &[Watch] = &[
     plain("max_output_tokens"),
     Watch::new("reasoning", Inside::Object(&[plain("effort")])),
     plain("previous_response_id"),
-    plain("conversation"),
+    Watch::new("conversation", Inside::Object(&[plain("id")])),
     plain("prompt"),
     plain("store"),
     plain("background"),
@@ -100,5 +100,6 @@ const ITEM: &[Watch] = &[
     Watch::new("content", Inside::Items(BLOCK)),
     plain("cache_control"),
     plain("prompt_cache_breakpoint"),
+    Watch::new("tools", Inside::Items(TOOL)),
 ];
 const TEXT: &[Watch] = &[plain("verbosity"), Watch::new("format", Inside::Object(TYPED))];

@@ -93,6 +93,8 @@ fn fields_that_stand_twice_are_refused() {
     check(r#"{"response_format":{"type":1,"type":1}}"#, Some("type"));
     check(r#"{"output_config":{"format":{},"format":{}}}"#, Some("format"));
     check(r#"{"stream_options":{"include_usage":1,"include_usage":1}}"#, Some("include_usage"));
+    check(r#"{"thread":{"previous_message_id":1,"previous_message_id":1}}"#, Some("previous_message_id"));
+    check(r#"{"thread":{"type":1,"type":1}}"#, Some("type"));
 }
 
 #[test]

@@ -17,6 +17,7 @@ use bytes::{Bytes, BytesMut};
 use serde::de::IgnoredAny;
 
 use self::shape::Shape;
+use self::skim::Skim;
 use self::walk::{Text, Walk};
 use super::coding::{self, StreamDecoder};
 use super::json::{self, JsonFault};
@@ -53,9 +54,13 @@ pub struct Facts {
     /// The end was seen: `[DONE]`, `message_stop`, `response.completed` and its like, or a whole JSON text that parses.
     /// What comes after is not read.
     pub complete: bool,
+    /// How long the text is, is not known, and `output_chars` says nothing: the provider still works on the answer, or it was
+    /// too large for its text to be read.
+    pub text_unknown: bool,
     /// Events that were too large to be read. Of a response's large events only those with text are.
     pub blind_events: u64,
-    /// The tap does not read this answer: another endpoint, an unknown coding, a broken coding, a body over the cap.
+    /// The tap does not read this answer: another endpoint, an unknown coding, a broken coding, a body over the cap
+    /// (of a response over it all but the text is read).
     pub blind: bool,
 }
 
@@ -87,7 +92,12 @@ pub struct Tap {
 #[derive(Debug)]
 enum Reader {
     Stream(Box<Stream>),
-    Whole { dialect: Api, body: Body },
+    Whole {
+        dialect: Api,
+        body: Body,
+    },
+    /// A whole response over the cap.
+    Large(Box<Skim>),
     Blind,
 }
 
@@ -147,7 +157,7 @@ impl Tap {
                 None => self.go_blind(),
             },
             Reader::Whole { .. } => self.decoder = Some(Coded::Whole(content_encoding.into())),
-            Reader::Blind => {}
+            Reader::Large(_) | Reader::Blind => {}
         }
         self
     }
@@ -157,9 +167,16 @@ impl Tap {
         self.any_bytes |= !chunk.is_empty();
         match &mut self.reader {
             Reader::Blind => {}
-            Reader::Whole { body, .. } => {
-                if !body.push(chunk) {
-                    self.go_blind();
+            Reader::Large(skim) => skim.feed(chunk),
+            Reader::Whole { dialect, body } => {
+                if body.push(chunk) {
+                    return;
+                }
+                match (dialect, &self.decoder) {
+                    (Api::Responses, None) => {
+                        self.reader = Reader::Large(Box::new(responses::large_answer(body, chunk)));
+                    }
+                    _ => self.go_blind(),
                 }
             }
             Reader::Stream(stream) => {
@@ -178,6 +195,11 @@ impl Tap {
     pub fn finish(&mut self) {
         match &mut self.reader {
             Reader::Blind => {}
+            Reader::Large(skim) => {
+                let skim = std::mem::take(skim);
+                self.facts.blind = responses::read_large(*skim, &mut self.facts).is_none();
+                self.reader = Reader::Blind;
+            }
             Reader::Stream(stream) => stream.finish(&mut self.facts),
             Reader::Whole { dialect, body } => {
                 let (dialect, body) = (*dialect, std::mem::take(body));
@@ -196,7 +218,7 @@ impl Tap {
     pub fn first_event_seen(&self) -> bool {
         match &self.reader {
             Reader::Stream(stream) => stream.events > 0 || stream.scanner.blind_events() > 0,
-            Reader::Whole { .. } | Reader::Blind => self.any_bytes,
+            Reader::Whole { .. } | Reader::Large(_) | Reader::Blind => self.any_bytes,
         }
     }
 
@@ -205,7 +227,7 @@ impl Tap {
     pub fn between_events(&self) -> bool {
         match &self.reader {
             Reader::Stream(stream) => self.decoder.is_none() && stream.scanner.between_events(),
-            Reader::Whole { .. } | Reader::Blind => false,
+            Reader::Whole { .. } | Reader::Large(_) | Reader::Blind => false,
         }
     }
 
@@ -213,7 +235,7 @@ impl Tap {
     pub fn next_sequence(&self) -> u64 {
         match &self.reader {
             Reader::Stream(stream) => stream.responses.next_sequence(),
-            Reader::Whole { .. } | Reader::Blind => 0,
+            Reader::Whole { .. } | Reader::Large(_) | Reader::Blind => 0,
         }
     }
 
@@ -379,6 +401,11 @@ impl Body {
         }
         self.copied.extend_from_slice(chunk);
         true
+    }
+
+    /// Its parts so far, in order.
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        self.handles.iter().map(AsRef::as_ref).chain(std::iter::once(&*self.copied))
     }
 
     fn joined(self) -> Bytes {

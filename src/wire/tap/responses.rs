@@ -7,7 +7,7 @@ use super::super::sse::EventRef;
 use super::skim::Skim;
 use super::stencil::{Hole, Place, Stencil, leading_number};
 use super::walk::{Text, Walk};
-use super::{Facts, Finish};
+use super::{Body, Facts, Finish};
 use crate::wire::Usage;
 
 /// What is known of one stream besides the facts.
@@ -169,6 +169,29 @@ pub(super) fn read_answer(json: &[u8], facts: &mut Facts) -> Option<()> {
         });
     }
     response.apply(called, facts);
+    facts.text_unknown = matches!(response.status, Some(b"queued" | b"in_progress"));
+    Some(())
+}
+
+/// The reader of a response that turns out to be too large to be held: it is an event whose only member it is.
+pub(super) fn large_answer(held: &Body, next: &[u8]) -> Skim {
+    let mut skim = Skim::default();
+    skim.feed(br#"{"response":"#);
+    held.parts().for_each(|part| skim.feed(part));
+    skim.feed(next);
+    skim
+}
+
+/// Such a response at its end. `None`: it is not whole, or no response.
+pub(super) fn read_large(mut skim: Skim, facts: &mut Facts) -> Option<()> {
+    skim.feed(b"}");
+    let small = skim.finish()?;
+    let mut told = Told::default();
+    Walk::new(&small).object(|walk, name| told.member(walk, name.raw))?;
+    let response = Response::of(told.response?, false)?;
+    facts.complete = true;
+    facts.text_unknown = true;
+    response.apply(false, facts);
     Some(())
 }
 

@@ -142,3 +142,27 @@ fn namespaces_lose_their_own() {
         ("{}".to_owned(), "tools.n".to_owned())
     );
 }
+
+#[test]
+fn tools_that_come_with_an_item_are_taken_out_too() {
+    check(
+        RESPONSES,
+        r#"{"input":[{"type":"additional_tools","role":"developer","tools":[{"name":"shell"}, {"name":"a"}]},{"role":"user","content":"u"}]}"#,
+        r#"{"input":[{"type":"additional_tools","role":"developer","tools":[ {"name":"a"}]},{"role":"user","content":"u"}]}"#,
+        "tools.shell",
+    );
+    check(
+        RESPONSES,
+        r#"{"tools":[{"type":"web_search"}],"input":[{"tools":[ {"name":"shell"} ],"t\u0079pe":"tool_search_output"}]}"#,
+        r#"{"input":[{"tools":[],"t\u0079pe":"tool_search_output"}]}"#,
+        "tools.web_search tools.shell",
+    );
+    // What happened stays as it was told.
+    for item in [
+        r#"{"type":"mcp_list_tools","server_label":"m","tools":[{"name":"shell"}]}"#,
+        r#"{"type":"function_call","name":"shell","call_id":"c","arguments":"{}"}"#,
+    ] {
+        let body = format!(r#"{{"input":[{item}]}}"#);
+        check(RESPONSES, &body, &body, "");
+    }
+}

@@ -232,7 +232,7 @@ fn reference(request: &Request, wish: &Wish) -> (Value, Vec<String>) {
     for (from, to) in wish.fit.rename.iter().filter(|(from, to)| from != to) {
         let Some(moved) = body.remove(from) else { continue };
         let was_sent = sent.remove(from);
-        if !body.contains_key(to) {
+        if body.get(to).is_none_or(Value::is_null) {
             body.insert(to.clone(), moved);
             sent.extend(was_sent.then(|| to.clone()));
         } else if was_sent {

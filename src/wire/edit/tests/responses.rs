@@ -143,7 +143,9 @@ fn fit_overrules_the_prompt_and_caps_the_output() {
 
 #[test]
 fn usage_is_asked_for_where_it_is_told_only_then() {
-    let usage = |edits: &mut Edits| edits.include_usage();
+    let usage = |edits: &mut Edits| {
+        edits.include_usage();
+    };
     check(Endpoint::Completions, "{}", usage, r#"{"stream_options":{"include_usage":true}}"#);
     check(Endpoint::Responses, r#"{"stream_options":{}}"#, usage, r#"{"stream_options":{}}"#);
 }

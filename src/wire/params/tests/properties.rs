@@ -12,7 +12,7 @@ use proptest::strategy::BoxedStrategy;
 use serde_json::{Map, Value, json};
 
 use crate::wire::json::generate::{member, object, space, spelled, text, value};
-use crate::wire::{Edits, Endpoint, PARAMS, Param, ParamEdit, RequestView};
+use crate::wire::{Edits, Endpoint, Fit, PARAMS, Param, ParamEdit, PromptMode, RequestView};
 
 const ENDPOINTS: [Endpoint; 7] = [
     Endpoint::Chat,
@@ -25,8 +25,8 @@ const ENDPOINTS: [Endpoint; 7] = [
 ];
 
 /// What tools may touch.
-const OF_TOOLS: [&str; 6] =
-    ["tools", "functions", "mcp_servers", "tool_choice", "function_call", "parallel_tool_calls"];
+const OF_TOOLS: [&str; 7] =
+    ["tools", "functions", "mcp_servers", "tool_choice", "function_call", "parallel_tool_calls", "input"];
 
 fn good_value(param: &'static Param) -> BoxedStrategy<Value> {
     match param.name {
@@ -127,6 +127,21 @@ fn choice() -> BoxedStrategy<String> {
     prop_oneof![2 => word(&["auto", "required"]), 4 => tool(), 2 => allowed].boxed()
 }
 
+/// What is said in a request: messages, and items that bring tools.
+fn item() -> BoxedStrategy<String> {
+    let message = object_of(vec![
+        named("role", word(&["system", "developer", "user"])),
+        named("content", value()),
+        named("cache_control", value()),
+    ]);
+    let brings = object_of(vec![
+        named("type", word(&["additional_tools", "tool_search_output", "message"])),
+        named("role", word(&["developer"])),
+        named("tools", list_of(tool())),
+    ]);
+    prop_oneof![3 => message, 2 => brings, 1 => value()].boxed()
+}
+
 /// A request: its text, and its top-level members as they stand there.
 fn request() -> impl Strategy<Value = (String, Vec<String>)> {
     let scalar =
@@ -149,6 +164,11 @@ fn request() -> impl Strategy<Value = (String, Vec<String>)> {
         named("mcp_servers", list_of(tool())),
         named("tool_choice", choice()),
         named("function_call", choice()),
+        named("input", list_of(item())),
+        named("messages", list_of(item())),
+        named("instructions", scalar()),
+        named("system", scalar()),
+        named("stream_options", inner(&["include_usage"])),
         member(text().boxed(), value()).boxed(),
     ]);
     let optional: Vec<_> = members.into_iter().map(option::of).collect();
@@ -165,6 +185,56 @@ fn apply(endpoint: Endpoint, body: &str, edits: &[ParamEdit], denied: &[Box<str>
     changes.params(edits, false, &mut Vec::new());
     changes.deny_tools(denied, &mut Vec::new());
     String::from_utf8(changes.frames().concat().to_vec()).ok()
+}
+
+/// Every kind of change at once, in the order of the stage rewrite.
+fn apply_all(
+    endpoint: Endpoint,
+    body: &str,
+    edits: &[ParamEdit],
+    denied: &[Box<str>],
+    mode: PromptMode,
+    fit: &Fit,
+) -> Option<String> {
+    let bytes = Bytes::copy_from_slice(body.as_bytes());
+    let mut touched: Vec<String> = PARAMS.iter().flat_map(Param::members).map(str::to_owned).collect();
+    touched.extend(fit.drop.iter().cloned());
+    touched.extend(fit.rename.iter().flat_map(|(from, to)| [from.clone(), to.clone()]));
+    let view = RequestView::read(endpoint, &bytes, &touched).ok()?;
+    let mut changes = Edits::new(&view, &bytes);
+    changes.model(Bytes::from_static(b"\"m\""));
+    changes.system_prompt(mode, &Bytes::from_static(b"p\\n")).ok()?;
+    changes.params(edits, false, &mut Vec::new());
+    changes.deny_tools(denied, &mut Vec::new());
+    changes.fit(fit, &mut Vec::new());
+    changes.include_usage();
+    String::from_utf8(changes.frames().concat().to_vec()).ok()
+}
+
+fn fit() -> impl Strategy<Value = Fit> {
+    const NAMES: &[&str] = &[
+        "temperature",
+        "max_tokens",
+        "max_completion_tokens",
+        "text",
+        "tool_choice",
+        "tools",
+        "input",
+        "messages",
+        "system",
+        "stream_options",
+        "z",
+    ];
+    let name = || select(NAMES).prop_map(str::to_owned);
+    let drop = proptest::collection::vec(name(), 0..3);
+    let rename = proptest::collection::vec((name(), name()), 0..3);
+    let set = proptest::collection::vec((name(), Just("{\"s\":1}".to_owned())), 0..2);
+    (drop, rename, set, option::of(1_u64..50)).prop_map(|(drop, rename, set, cap_max_tokens)| Fit {
+        drop,
+        rename,
+        set,
+        cap_max_tokens,
+    })
 }
 
 fn name_of(chunk: &str) -> String {
@@ -196,5 +266,31 @@ proptest! {
         }
         let again = apply(endpoint, &result, &edits, &denied);
         prop_assert_eq!(again.as_ref(), Some(&result), "of {}", body);
+    }
+
+    #[test]
+    fn all_changes_together_make_valid_json(
+        endpoint in select(&ENDPOINTS[..]),
+        (body, chunks) in request(),
+        edits in edits(),
+        denied in proptest::collection::vec(select(&["shell", "search", "mcp"][..]).prop_map(Box::<str>::from), 0..3),
+        mode in select(vec![PromptMode::Replace, PromptMode::Prepend, PromptMode::Append, PromptMode::IfAbsent]),
+        fit in fit(),
+    ) {
+        let Some(result) = apply_all(endpoint, &body, &edits, &denied, mode, &fit) else { return Ok(()) };
+        let parsed: Result<Map<String, Value>, _> = serde_json::from_str(&result);
+        prop_assert!(parsed.is_ok(), "{} became {}", body, result);
+        let mut touched: HashSet<&str> = edits.iter().flat_map(|edit| edit.param.members()).collect();
+        touched.extend(OF_TOOLS);
+        touched.extend(["model", "messages", "instructions", "system", "stream_options", "max_output_tokens"]);
+        touched.extend(["max_tokens", "max_completion_tokens"]);
+        let names = fit.rename.iter().flat_map(|(from, to)| [from, to]).chain(&fit.drop);
+        touched.extend(names.chain(fit.set.iter().map(|(name, _)| name)).map(String::as_str));
+        let mut rest = result.as_str();
+        for chunk in chunks.iter().filter(|chunk| !touched.contains(name_of(chunk).as_str())) {
+            let found = rest.split_once(chunk.as_str());
+            prop_assert!(found.is_some(), "{} is not in {}", chunk, rest);
+            rest = found.unwrap().1;
+        }
     }
 }

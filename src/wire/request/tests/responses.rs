@@ -46,6 +46,9 @@ fn fields_that_stand_twice_are_refused() {
         &format!(r#"{{"input":[{{"content":[{{"{marker}":1,"{marker}":1}}]}}]}}"#),
         Some(marker),
     );
+    check(RESPONSES, r#"{"input":[{"tools":[],"tools":[]}]}"#, Some("tools"));
+    check(RESPONSES, r#"{"input":[{"tools":[{"name":1,"name":1}]}]}"#, Some("name"));
+    check(RESPONSES, r#"{"conversation":{"id":1,"id":1}}"#, Some("id"));
     check(RESPONSES, r#"{"tools":[{"name":1,"name":1}]}"#, Some("name"));
     check(RESPONSES, r#"{"text":{"format":{"type":1,"type":1}}}"#, Some("type"));
     check(RESPONSES, r#"{"text":{"format":{},"format":{}}}"#, Some("format"));

@@ -276,7 +276,7 @@ fn whole() {
     check(&failed, Facts { error: true, error_code: named("server_error"), finish: None, ..text });
     let background = r#"{"usage":null,"output":[],"background":true}"#;
     for status in ["queued", "in_progress"] {
-        check(&answer(status, background), Facts { complete: true, ..begun() });
+        check(&answer(status, background), Facts { complete: true, text_unknown: true, ..begun() });
     }
     let output = r#"{"output":[{"type":"reasoning","summary":[{"type":"summary_text","text":"no"}],"content":[{"type":"reasoning_text","text":"no"}]},
         {"content":[{"annotations":[{"text":"no"}],"text":"ab","type":"output_text"},{"type":"refusal","refusal":"No."}],"type":"message"},
@@ -295,6 +295,35 @@ fn whole() {
     };
     check(error, known);
     check("<html>502</html>", facts());
+}
+
+/// Images come whole in the answer, and are gone on with by its id.
+#[test]
+fn of_a_whole_response_over_the_cap_all_but_the_text_is_read() {
+    let image = format!(
+        r#"{{"id":"ig_1","type":"image_generation_call","status":"completed","usage":{{}},"result":"{}"}}"#,
+        "A".repeat(1 << 20)
+    );
+    let response: Value = serde_json::from_str(COMPLETED).expect("the test's own JSON");
+    let json = response["response"].to_string().replacen("\"output\":[", &format!("\"output\":[{image},"), 1);
+    let expected = Facts { text_unknown: true, ..ended(Finish::Stop) };
+    for size in [1 << 30, 65_536, 8192, 100] {
+        assert_eq!(read(Tap::whole(Endpoint::Responses), json.as_bytes().chunks(size)), expected, "{size}");
+    }
+    let blind = Facts { blind: true, ..facts() };
+    let cut = &json.as_bytes()[..json.len() - 1];
+    assert_eq!(read(Tap::whole(Endpoint::Responses), cut.chunks(8192)), blind, "it is not whole");
+    let junk = format!("[{json}]");
+    assert_eq!(read(Tap::whole(Endpoint::Responses), [junk.as_bytes()]), blind, "it is no response");
+    let error = format!(r#"{{"x":"{}","error":{{"code":"server_error"}}}}"#, "x".repeat(1 << 20));
+    let known = Facts {
+        error: true,
+        error_code: named("server_error"),
+        complete: true,
+        text_unknown: true,
+        ..facts()
+    };
+    assert_eq!(read(Tap::whole(Endpoint::Responses), [error.as_bytes()]), known);
 }
 
 #[test]
