@@ -76,6 +76,7 @@ fn text(body: &[u8], value: Span) -> Option<Cow<'_, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::JsonFault;
 
     fn view(endpoint: Endpoint, body: &str) -> RequestView {
         RequestView::read(endpoint, body.as_bytes(), &[]).expect("a request")
@@ -126,5 +127,17 @@ mod tests {
         check(Endpoint::Messages, r#"{"thread":null}"#, false);
         check(Endpoint::Messages, r#"{"thread":{"type":"create"}}"#, true);
         check(Endpoint::Completions, r#"{"store":true}"#, false);
+    }
+
+    #[test]
+    fn state_that_is_named_twice_is_refused() {
+        let check = |endpoint: Endpoint, body: &str| {
+            let refused = RequestView::read(endpoint, body.as_bytes(), &[]).map_err(|error| error.what);
+            assert_eq!(refused.err(), Some(JsonFault::Duplicate), "{body}");
+        };
+        check(Endpoint::Responses, r#"{"conversation":{"id":"conv_1","id":"conv_2"}}"#);
+        check(Endpoint::Responses, r#"{"conversation":{"id":"conv_1","\u0069d":"conv_2"}}"#);
+        check(Endpoint::Messages, r#"{"thread":{"type":"create","type":"continue"}}"#);
+        check(Endpoint::CountTokens, r#"{"thread":{"previous_message_id":"a","previous_message_id":"b"}}"#);
     }
 }

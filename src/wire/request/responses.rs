@@ -89,10 +89,11 @@ pub(super) const KNOWN: &[Watch] = &[
     plain("max_output_tokens"),
     Watch::new("reasoning", Inside::Object(&[plain("effort")])),
     plain("previous_response_id"),
-    plain("conversation"),
+    Watch::new("conversation", Inside::Object(&[plain("id")])),
     plain("prompt"),
     plain("store"),
     plain("background"),
+    plain("parallel_tool_calls"),
 ];
 const ITEM: &[Watch] = &[
     plain("type"),
