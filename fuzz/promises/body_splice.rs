@@ -76,11 +76,15 @@ fn touched(changes: u8, wishes: &Wishes) -> Vec<String> {
 
 /// The body's view; none where it is refused, which it has to be for a reason.
 fn read(endpoint: Endpoint, body: &[u8], touched: &[String]) -> Option<RequestView> {
-    let judged = serde_json::from_slice::<Json>(body);
+    // serde_json reads no string that it is not asked for, so bytes that are not UTF-8 are to be found beforehand.
+    let judged = std::str::from_utf8(body)
+        .map_err(|_| None)
+        .and_then(|text| serde_json::from_str::<Json>(text).map_err(Some));
     match RequestView::read(endpoint, body, touched) {
         Ok(view) => {
             // serde_json stops at a depth of its own, which is one less than ours.
-            let too_deep = judged.as_ref().is_err_and(|error| error.to_string().contains("recursion limit"));
+            let deep = |error: &serde_json::Error| error.to_string().contains("recursion limit");
+            let too_deep = judged.as_ref().is_err_and(|error| error.as_ref().is_some_and(deep));
             assert!(judged.is_ok() || too_deep, "taken though it is no JSON; {DEPTH_MAX} levels");
             Some(view)
         }
