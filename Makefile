@@ -70,7 +70,7 @@ fuzz-keep: $(TOOLS)/.cargo-fuzz-$(CARGO_FUZZ_VERSION) ## what make fuzz found go
 	@for target in $(FUZZ_TARGETS); do \
 	    mkdir -p fuzz/target/found/$$target; \
 	    $(TOOLS)/bin/cargo-fuzz fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/target/found/$$target -- \
-	        -merge=1 -timeout=10 -max_len=4096 -verbosity=0; \
+	        -merge=1 -use_counters=0 -timeout=10 -max_len=4096 -verbosity=0; \
 	    for file in $$(cd fuzz/corpus/$$target && ls | grep -E '^[0-9a-f]{40}$$' || true); do \
 	        mv fuzz/corpus/$$target/$$file fuzz/corpus/$$target/$${file:0:10}; \
 	    done; \
