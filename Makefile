@@ -12,7 +12,7 @@ TOOLS := $(CURDIR)/target/tools
 CLIENTS := $(CURDIR)/target/clients
 DENY := $(TOOLS)/bin/cargo-deny --locked --config .deny.toml
 
-.PHONY: help run check fmt lint tidy deny test prepare test-long fuzz bench
+.PHONY: help run check fmt lint tidy deny test prepare test-long fuzz fuzz-keep bench
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -61,9 +61,20 @@ fuzz: $(TOOLS)/.cargo-fuzz-$(CARGO_FUZZ_VERSION) ## a minute for each target of 
 	@for target in $(FUZZ_TARGETS); do \
 	    mkdir -p fuzz/target/found/$$target; \
 	    $(TOOLS)/bin/cargo-fuzz fuzz run --sanitizer none $$target fuzz/target/found/$$target fuzz/corpus/$$target -- \
-	        -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=65536 -print_final_stats=1 -verbosity=0; \
+	        -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=65536 -dict=fuzz/dict/$$target.dict -print_final_stats=1 -verbosity=0; \
 	done
 	@echo "make fuzz: no promise was broken"
+
+# An input goes into the corpus where it reaches code that none of the others reaches. Short ones first, under short names.
+fuzz-keep: $(TOOLS)/.cargo-fuzz-$(CARGO_FUZZ_VERSION) ## what make fuzz found goes into fuzz/corpus
+	@for target in $(FUZZ_TARGETS); do \
+	    mkdir -p fuzz/target/found/$$target; \
+	    $(TOOLS)/bin/cargo-fuzz fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/target/found/$$target -- \
+	        -merge=1 -use_counters=0 -timeout=10 -max_len=4096 -verbosity=0; \
+	    for file in $$(cd fuzz/corpus/$$target && ls | grep -E '^[0-9a-f]{40}$$' || true); do \
+	        mv fuzz/corpus/$$target/$$file fuzz/corpus/$$target/$${file:0:10}; \
+	    done; \
+	done
 
 $(TOOLS)/.cargo-fuzz-$(CARGO_FUZZ_VERSION):
 	$(CARGO) install --locked --root $(TOOLS) --target-dir $(TOOLS)/build --version $(CARGO_FUZZ_VERSION) cargo-fuzz

@@ -319,4 +319,5 @@ fn fields(block: &[u8]) -> impl Iterator<Item = Field<'_>> {
     })
 }
 
-const BOM: &[u8] = b"\xEF\xBB\xBF";
+/// The byte order mark that a stream may begin with.
+pub(super) const BOM: &[u8] = b"\xEF\xBB\xBF";

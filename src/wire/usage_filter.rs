@@ -10,7 +10,7 @@ mod tests;
 use bytes::Bytes;
 use memchr::memmem::Finder;
 
-use super::sse::{Boundary, INSPECT_MAX, data_lines};
+use super::sse::{BOM, Boundary, INSPECT_MAX, data_lines};
 use super::tap::walk::Walk;
 
 /// The filter of one stream.
@@ -23,6 +23,8 @@ pub struct UsageFilter {
     passing: bool,
     /// The last event was taken out, so the LF of its last CR LF goes too.
     dropped: bool,
+    /// The first block has passed, so that a byte order mark may no longer come.
+    begun: bool,
     needle: Finder<'static>,
 }
 
@@ -40,6 +42,7 @@ impl UsageFilter {
             held: Vec::new(),
             passing: false,
             dropped: false,
+            begun: false,
             needle: Finder::new(NAME),
         }
     }
@@ -126,11 +129,15 @@ impl UsageFilter {
             }
             self.held.clear();
         }
+        self.begun = true;
     }
 
     fn judge(&self, block: &[u8]) -> Verdict {
+        let mark = if !self.begun && block.starts_with(BOM) { BOM.len() } else { 0 };
+        let block = block.get(mark..).unwrap_or_default();
         let found = self.needle.find(block);
-        found.map_or(Verdict::Keep, |found| verdict(block, found, &self.needle))
+        let verdict = found.map_or(Verdict::Keep, |found| verdict(block, found, &self.needle));
+        verdict.moved(|offset| mark + offset)
     }
 }
 

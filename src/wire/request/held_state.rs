@@ -92,7 +92,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::wire::Param;
+    use crate::wire::{JsonFault, Param};
 
     fn view(endpoint: Endpoint, body: &str) -> RequestView {
         RequestView::read(endpoint, body.as_bytes(), &[]).expect("a request")
@@ -163,5 +163,17 @@ mod tests {
         check(Endpoint::Chat, "{}", None, Some(true), true);
         check(Endpoint::Chat, &says(false), None, Some(true), false);
         check(Endpoint::Messages, "{}", Some(true), None, false);
+    }
+
+    #[test]
+    fn state_that_is_named_twice_is_refused() {
+        let check = |endpoint: Endpoint, body: &str| {
+            let refused = RequestView::read(endpoint, body.as_bytes(), &[]).map_err(|error| error.what);
+            assert_eq!(refused.err(), Some(JsonFault::Duplicate), "{body}");
+        };
+        check(Endpoint::Responses, r#"{"conversation":{"id":"conv_1","id":"conv_2"}}"#);
+        check(Endpoint::Responses, r#"{"conversation":{"id":"conv_1","\u0069d":"conv_2"}}"#);
+        check(Endpoint::Messages, r#"{"thread":{"type":"create","type":"continue"}}"#);
+        check(Endpoint::CountTokens, r#"{"thread":{"previous_message_id":"a","previous_message_id":"b"}}"#);
     }
 }

@@ -250,17 +250,18 @@ const KNOWN: &[Watch] = &[
     Watch::new("messages", Inside::Items(MESSAGE)),
     Watch::new("system", Inside::Items(BLOCK)),
     Watch::new("tools", Inside::Items(TOOL)),
-    Watch::new("functions", Inside::Items(NAMED)),
+    Watch::new("functions", Inside::Items(INNER_TOOL)),
     Watch::new("tool_choice", Inside::Object(TOOL_CHOICE)),
     Watch::new("function_call", Inside::Object(NAMED)),
-    Watch::new("mcp_servers", Inside::Items(NAMED)),
+    Watch::new("mcp_servers", Inside::Items(INNER_TOOL)),
     Watch::new("response_format", Inside::Object(TYPED)),
     Watch::new("output_config", Inside::Object(OUTPUT_CONFIG)),
     Watch::new("stream_options", Inside::Object(STREAM_OPTIONS)),
     plain("max_tokens"),
     plain("max_completion_tokens"),
-    Watch::new("thread", Inside::Object(&[plain("type"), plain("previous_message_id")])),
+    Watch::new("thread", Inside::Object(THREAD)),
     plain("store"),
+    plain("parallel_tool_calls"),
 ];
 const COMPLETIONS: &[Watch] = &[
     plain("model"),
@@ -283,7 +284,16 @@ const TOOL: &[Watch] = &[
     Watch::new("custom", Inside::Object(NAMED)),
     plain("server_label"),
     plain("mcp_server_name"),
-    Watch::new("tools", Inside::Items(NAMED)),
+    Watch::new("tools", Inside::Items(INNER_TOOL)),
+];
+/// A tool that holds none: one of a namespace, a function, an MCP server.
+const INNER_TOOL: &[Watch] = &[
+    plain("name"),
+    plain("type"),
+    Watch::new("function", Inside::Object(NAMED)),
+    Watch::new("custom", Inside::Object(NAMED)),
+    plain("server_label"),
+    plain("mcp_server_name"),
 ];
 const NAMED: &[Watch] = &[plain("name")];
 const TYPED: &[Watch] = &[plain("type")];
@@ -300,4 +310,5 @@ const TOOL_CHOICE: &[Watch] = &[
 ];
 const ALLOWED_TOOLS: &[Watch] = &[plain("mode"), Watch::new("tools", Inside::Items(TOOL))];
 const OUTPUT_CONFIG: &[Watch] = &[plain("effort"), Watch::new("format", Inside::Object(TYPED))];
+const THREAD: &[Watch] = &[plain("type"), plain("previous_message_id")];
 const STREAM_OPTIONS: &[Watch] = &[plain("include_usage")];

@@ -93,6 +93,7 @@ pub(super) const KNOWN: &[Watch] = &[
     plain("prompt"),
     plain("store"),
     plain("background"),
+    plain("parallel_tool_calls"),
 ];
 const ITEM: &[Watch] = &[
     plain("type"),

@@ -75,9 +75,16 @@ fn fields_that_stand_twice_are_refused() {
     check(r#"{"st\u006fp":1,"stop":1}"#, Some("stop"));
     check(r#"{"top_p":1,"top_p":1}"#, None);
     check(r#"{"a":{"model":1,"model":1,"stop":1,"stop":2}}"#, None);
-    for name in
-        ["messages", "system", "tools", "stream", "max_tokens", "max_completion_tokens", "stream_options"]
-    {
+    for name in [
+        "messages",
+        "system",
+        "tools",
+        "stream",
+        "max_tokens",
+        "max_completion_tokens",
+        "parallel_tool_calls",
+        "stream_options",
+    ] {
         check(&format!("{{\"{name}\":null,\"{name}\":null}}"), Some(name));
     }
     check(r#"{"messages":[{"role":"user","role":"system"}]}"#, Some("role"));
@@ -87,6 +94,8 @@ fn fields_that_stand_twice_are_refused() {
     check(r#"{"system":[{"cache_control":1,"cache_control":1}]}"#, Some("cache_control"));
     check(r#"{"tools":[{"function":{"name":1,"name":1}}]}"#, Some("name"));
     check(r#"{"tools":[{"name":1,"name":1}]}"#, Some("name"));
+    check(r#"{"tools":[{"tools":[{"type":1,"type":1}]}]}"#, Some("type"));
+    check(r#"{"mcp_servers":[{"type":1,"type":1}]}"#, Some("type"));
     check(r#"{"tools":[{"function":{"parameters":{"name":1,"name":1}}}]}"#, None);
     check(r#"{"tool_choice":{"type":1,"type":1}}"#, Some("type"));
     check(r#"{"tool_choice":{"allowed_tools":{"mode":1,"mode":1}}}"#, Some("mode"));

@@ -55,6 +55,15 @@ fn the_null_member_goes_with_one_comma() {
 }
 
 #[test]
+fn a_byte_order_mark_hides_nothing() {
+    let usage = "data: {\"choices\":[],\"usage\":{}}\n\n";
+    check("\u{FEFF}data: {\"id\":1,\"usage\":null}\n\n", "\u{FEFF}data: {\"id\":1}\n\n");
+    check(&format!("\u{FEFF}{usage}data: [DONE]\n\n"), "data: [DONE]\n\n");
+    // Further on it is a part of a field's name, which nobody knows.
+    check(&format!("\n\u{FEFF}{usage}"), &format!("\n\u{FEFF}{usage}"));
+}
+
+#[test]
 fn the_extra_chunk_goes_whole() {
     let usage = r#"{"id":"1","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
     for end in ["\n\n", "\r\n\r\n", "\r\r"] {

@@ -30,6 +30,7 @@ fn fields_that_stand_twice_are_refused() {
         "prompt",
         "store",
         "background",
+        "parallel_tool_calls",
     ];
     for endpoint in ALL {
         for name in top {
