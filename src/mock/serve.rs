@@ -26,7 +26,7 @@ use super::failure::Failure;
 use super::held::{Held, Owner};
 use super::{chat, completions, generate, messages, other, stored};
 use crate::clock;
-use crate::wire::Dialect;
+use crate::wire::{Dialect, unescaped};
 
 type Providers = Arc<ArcSwap<Vec<MockProvider>>>;
 
@@ -111,8 +111,8 @@ async fn answered(call: &Call<'_>, head: &Parts, path: &str, body: Incoming) -> 
             call.json(&other::models(call.provider, call.dialect, call.query))
         }
         (&Method::GET | &Method::HEAD, ["models", ..]) => {
-            let name = known.strip_prefix("/models/").unwrap_or("");
-            call.result(other::model(call.provider, name, call.dialect))
+            let name = unescaped(known.strip_prefix("/models/").unwrap_or("").as_bytes());
+            call.result(other::model(call.provider, &String::from_utf8_lossy(&name), call.dialect))
         }
         (_, ["responses", id, rest @ ..]) => call.result(stored::response(call, &head.method, id, rest)),
         (_, ["conversations", id, rest @ ..]) => {

@@ -265,8 +265,9 @@ pub fn error_event(endpoint: Endpoint, parts: &ErrorParts<'_>, sequence_number: 
     .into_bytes()
 }
 
-/// The `type` that this status has in the dialect.
-pub fn error_type(dialect: Dialect, status: u16) -> &'static str {
+/// The `type` that this status has in the dialect. What is switched off is not "overloaded": agents try that again for minutes,
+/// whatever `x-should-retry` says, and show the message of an `api_error` at once.
+pub fn error_type(dialect: Dialect, status: u16, code: &str) -> &'static str {
     match dialect {
         Dialect::OpenAi => match status {
             429 => "requests",
@@ -281,6 +282,7 @@ pub fn error_type(dialect: Dialect, status: u16) -> &'static str {
             408 | 504 => "timeout_error",
             413 => "request_too_large",
             429 => "rate_limit_error",
+            503 if code == ErrorCode::KillSwitch.as_str() => "api_error",
             503 | 529 => "overloaded_error",
             500.. => "api_error",
             _ => "invalid_request_error",
@@ -289,7 +291,7 @@ pub fn error_type(dialect: Dialect, status: u16) -> &'static str {
 }
 
 fn error_text(dialect: Dialect, parts: &ErrorParts<'_>) -> String {
-    let kind = error_type(dialect, parts.status);
+    let kind = error_type(dialect, parts.status, parts.code);
     match dialect {
         Dialect::OpenAi => json!({
             "error": { "message": parts.message, "type": kind, "param": parts.param, "code": parts.code },

@@ -4,6 +4,7 @@
 
 mod edit;
 mod endpoint;
+mod escapes;
 mod fit;
 mod json;
 mod model_list;
@@ -22,6 +23,7 @@ mod usage_filter;
 
 pub use edit::{Edits, Frames};
 pub use endpoint::{Dialect, Endpoint};
+pub use escapes::unescaped;
 pub use fit::Fit;
 pub use json::{DEPTH_MAX, JsonError, JsonFault, Span};
 pub use model_list::{ListPage, ListedModel, model_entry, model_list};

@@ -3,9 +3,12 @@
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::Dialect;
+use super::escapes::query_value;
 
 /// One model of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,14 +20,14 @@ pub struct ListedModel<'a> {
 }
 
 /// What a list's query asks for. Only Anthropic's API knows pages; OpenAI's list is always whole.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListPage<'a> {
     /// At most so many.
     pub limit: Option<usize>,
     /// Only what comes after this id.
-    pub after: Option<&'a str>,
+    pub after: Option<Cow<'a, str>>,
     /// Only what comes before this id.
-    pub before: Option<&'a str>,
+    pub before: Option<Cow<'a, str>>,
 }
 
 /// When every model was made, as far as a list says: nothing reads it, but a list must not change from replica to replica
@@ -45,8 +48,8 @@ impl<'a> ListPage<'a> {
         for (name, value) in query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('=')) {
             match name {
                 "limit" => page.limit = value.parse().ok(),
-                "after_id" => page.after = Some(value),
-                "before_id" => page.before = Some(value),
+                "after_id" => page.after = query_value(value),
+                "before_id" => page.before = query_value(value),
                 _ => {}
             }
         }
@@ -57,7 +60,7 @@ impl<'a> ListPage<'a> {
     fn of_all<'m>(&self, models: &'m [ListedModel<'_>]) -> (&'m [ListedModel<'m>], bool) {
         let limit = self.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
         let place = |id: &str| models.iter().position(|model| model.id == id);
-        let (start, end) = match (self.after, self.before) {
+        let (start, end) = match (self.after.as_deref(), self.before.as_deref()) {
             (Some(after), _) => (place(after).map_or(models.len(), |at| at + 1), models.len()),
             (None, Some(before)) => (0, place(before).unwrap_or(0)),
             (None, None) => (0, models.len()),

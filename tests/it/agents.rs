@@ -39,6 +39,10 @@ default = "codex-chosen"
 owner = "o"
 permanent = true
 default = "terse"
+[flags.effort]
+owner = "o"
+permanent = true
+default = "low"
 [flags.leave]
 owner = "o"
 permanent = true
@@ -57,6 +61,20 @@ system_prompt = { flag = "prompt", mode = "append" }
 [routes.codex]
 path = "/codex"
 model.flag = "codex"
+[routes.codex-append]
+path = "/codex-append"
+model.flag = "codex"
+system_prompt = { flag = "prompt", mode = "append" }
+params.reasoning_effort.flag = "effort"
+params.verbosity = "low"
+params.max_tokens = { max = 4000 }
+params.temperature = { default = 0.2 }
+params.stop = "END"
+tools.deny = ["web_search"]
+[routes.codex-replace]
+path = "/codex-replace"
+model.flag = "codex"
+system_prompt.flag = "prompt"
 "#;
 
 fn start(upstream: &Upstream) -> Dimmer {
@@ -266,4 +284,35 @@ fn with_a_flag_exactly_the_model_of_codex_changes() {
     let kept = agent.send(&dimmer, "/as-sent");
     assert_eq!((kept.status, kept.text()), (200, agent.stream.clone()));
     assert_eq!(upstream.last().body, agent.body.as_bytes());
+}
+
+#[test]
+fn with_flags_exactly_prompt_parameters_and_tools_of_codex_change() {
+    let agent = codex(CODEX_MODEL);
+    let upstream = agent.provider();
+    let dimmer = start(&upstream);
+    let sent = codex("codex-chosen").body;
+    let permissions = "<permissions instructions>ü</permissions instructions>\"}]}";
+    let appended = sent
+        .replacen('{', r#"{"temperature":0.2,"text":{"verbosity":"low"},"#, 1)
+        .replace(
+            permissions,
+            &format!("{permissions},{}", r#"{"role":"developer","content":"One \"word\"."}"#),
+        )
+        .replace(r#""effort":"medium""#, r#""effort":"low""#)
+        .replace(r#",{"type":"web_search","external_web_access":false}"#, "");
+    // What leads, the developer's message among it, goes.
+    let (told, asked) =
+        (sent.find(r#""instructions":""#).unwrap(), sent.find(r#"{"type":"message","role":"user""#).unwrap());
+    let mut replaced = sent.clone();
+    replaced.replace_range(told..asked, r#""instructions":"One \"word\".","input":["#);
+    for (route, dropped, body) in
+        [("/codex-append", Some("stop, tools.web_search"), appended), ("/codex-replace", None, replaced)]
+    {
+        let answer = agent.send(&dimmer, route);
+        assert_eq!((answer.status, answer.text()), (200, agent.stream.clone()), "{route}");
+        let came = String::from_utf8(upstream.last().body).unwrap();
+        assert!(came == body, "{route}:\n{came}\n{body}");
+        assert_eq!(answer.header("x-dimmer-dropped"), dropped, "{route}");
+    }
 }

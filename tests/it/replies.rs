@@ -336,7 +336,7 @@ fn check_error(api: Api, answer: &Answer, message: Option<&str>, retry_after: Op
     assert_eq!((answer.status, answer.code().as_deref()), (503, Some("dimmer_kill_switch")), "{body}");
     assert_eq!(answer.header("x-should-retry"), Some("false"));
     assert_eq!(answer.header("content-type"), Some("application/json"), "never a stream");
-    assert_eq!(body["error"]["type"], if api == Api::Messages { "overloaded_error" } else { "server_error" });
+    assert_eq!(body["error"]["type"], if api == Api::Messages { "api_error" } else { "server_error" });
     assert_eq!(body["type"] == "error", api == Api::Messages, "{body}");
     if let Some(message) = message {
         assert_eq!(body["error"]["message"], message);

@@ -3,6 +3,9 @@
 //! Each program in `tests/clients/` runs all cases of one SDK and prints `ok CASE` for each; a case that is missing from
 //! the output fails the test as one that went wrong does.
 
+mod encrypted;
+mod flags;
+mod observed;
 mod provider;
 mod surfaces;
 
@@ -117,21 +120,27 @@ fn the_blocks_to_paste_run() {
 
 /// Runs a program against a gateway with this configuration; it must show all of `cases`.
 fn run(interpreter: &str, program: &str, config: &str, cases: &[&str]) {
-    let interpreter = clients().join(interpreter);
     let provider = format!("http://{}", provider::start());
-    let directory = tempfile::tempdir().expect("a directory");
-    let routes = config.replace("PROVIDER_URL", &provider);
-    std::fs::write(directory.path().join("routes.toml"), routes).expect("a configuration");
-    let mut gateway = Dimmer::start_in(
-        directory,
-        &[("CLIENT_KEY", CLIENT_KEY), ("OTHER_KEY", OTHER_KEY), ("PROVIDER_KEY", provider::PROVIDER_KEY)],
-    );
+    let directory = folder(&config.replace("PROVIDER_URL", &provider));
+    let mut gateway = Dimmer::start_in(directory, KEYS);
     gateway.expect_log("refused the gateway's own credential");
-    let output = Command::new(interpreter)
+    let environment = [("DIMMER_URL", format!("http://{}", gateway.data)), ("PROVIDER_URL", provider)];
+    shows(Command::new(clients().join(interpreter)).envs(environment), program, &[], cases);
+}
+
+/// A folder with this routes.toml.
+fn folder(config: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("routes.toml"), config).expect("a configuration");
+    directory
+}
+
+/// Runs a program with this interpreter, all of it or `only` these cases; it must show all of `cases`.
+fn shows(interpreter: &mut Command, program: &str, only: &[&str], cases: &[&str]) {
+    let output = interpreter
         .arg(root().join("tests/clients").join(program))
-        .env("DIMMER_URL", format!("http://{}", gateway.data))
+        .args(only)
         .env("CLIENT_KEY", CLIENT_KEY)
-        .env("PROVIDER_URL", &provider)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env_remove("OPENAI_API_KEY")
         .env_remove("ANTHROPIC_API_KEY")
@@ -151,6 +160,9 @@ fn run(interpreter: &str, program: &str, config: &str, cases: &[&str]) {
 
 const CLIENT_KEY: &str = "dk-the-key-of-the-sdk-tests-0000000001";
 const OTHER_KEY: &str = "dk-the-key-of-another-client-0000000002";
+
+const KEYS: &[(&str, &str)] =
+    &[("CLIENT_KEY", CLIENT_KEY), ("OTHER_KEY", OTHER_KEY), ("PROVIDER_KEY", provider::PROVIDER_KEY)];
 
 const CONFIG: &str = r#"
 [server]

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use http::Method;
 use http::request::Parts;
 
-use crate::proxy::identify::{Caller, Place, path};
+use crate::proxy::identify::{Caller, Place};
 use crate::snapshot::{RoutePlan, Snapshot};
+use crate::wire::unescaped;
 
 /// Which models are asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub(super) fn asked(
         };
         return any.then_some(ModelsAsked::All);
     }
-    let id = path::unescaped(behind.strip_prefix('/')?.as_bytes());
+    let id = unescaped(behind.strip_prefix('/')?.as_bytes());
     let id = String::from_utf8(id).ok()?;
     has(&id).then_some(ModelsAsked::Alias(id))
 }

@@ -8,7 +8,7 @@ use http::{HeaderMap, Method};
 
 use crate::proxy::error::{Phase, ProxyError};
 use crate::snapshot::{RoutePlan, Snapshot};
-use crate::wire::{Dialect, Endpoint, ErrorCode, HeldKind};
+use crate::wire::{Dialect, Endpoint, ErrorCode, HeldKind, unescaped};
 
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,32 +126,6 @@ fn plain(path: &str) -> String {
     let once = unescaped(path.as_bytes());
     let twice = unescaped(&once);
     String::from_utf8_lossy(&twice).replace('\\', "/")
-}
-
-/// The path with its escapes undone.
-pub(super) fn unescaped(path: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(path.len());
-    let mut rest = path;
-    while let Some((first, behind)) = rest.split_first() {
-        let digit = |byte: &u8| char::from(*byte).to_digit(16);
-        match (first, behind) {
-            (b'%', [high, low, after @ ..]) => match (digit(high), digit(low)) {
-                (Some(high), Some(low)) => {
-                    out.push((high * 16 + low) as u8);
-                    rest = after;
-                }
-                _ => {
-                    out.push(b'%');
-                    rest = behind;
-                }
-            },
-            _ => {
-                out.push(*first);
-                rest = behind;
-            }
-        }
-    }
-    out
 }
 
 fn wrong_base_url(prefix: &str) -> ProxyError {

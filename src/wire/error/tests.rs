@@ -97,8 +97,8 @@ fn the_type_follows_the_status() {
         (529, "server_error", "overloaded_error"),
     ];
     for (status, openai, anthropic) in cases {
-        assert_eq!(error_type(Dialect::OpenAi, status), openai, "{status}");
-        assert_eq!(error_type(Dialect::Anthropic, status), anthropic, "{status}");
+        assert_eq!(error_type(Dialect::OpenAi, status, "code"), openai, "{status}");
+        assert_eq!(error_type(Dialect::Anthropic, status, "code"), anthropic, "{status}");
     }
 }
 
@@ -138,8 +138,8 @@ fn the_page_lists_exactly_these_codes() {
             vec![
                 code.as_str().to_owned(),
                 status.to_string(),
-                error_type(Dialect::OpenAi, status).to_owned(),
-                error_type(Dialect::Anthropic, status).to_owned(),
+                error_type(Dialect::OpenAi, status, code.as_str()).to_owned(),
+                error_type(Dialect::Anthropic, status, code.as_str()).to_owned(),
                 if code.retry_helps() { "—" } else { "false" }.to_owned(),
             ]
         })

@@ -33,6 +33,26 @@ fn pages_follow_on_each_other() {
 }
 
 #[test]
+fn ids_in_a_query_are_escaped() {
+    let models = ["a", "team/b", "c d", "ü", "e%2Ff", "+"].map(|id| ListedModel { id, owned_by: "us" });
+    let check = |query: &str, first: Option<&str>| {
+        let list = model_list(Dialect::Anthropic, &models, ListPage::of(Some(query)));
+        assert_eq!(list["first_id"], json!(first), "{query}");
+    };
+    check("after_id=team%2Fb", Some("c d"));
+    check("after_id=team%2fb", Some("c d"));
+    check("after_id=team/b", Some("c d"));
+    check("after_id=c+d", Some("ü"));
+    check("after_id=c%20d", Some("ü"));
+    check("after_id=%C3%BC", Some("e%2Ff"));
+    check("after_id=e%252Ff", Some("+"));
+    check("before_id=%2B&limit=1", Some("e%2Ff"));
+    check("after_id=team%2", None);
+    // What is no text is as good as nothing said.
+    check("after_id=%FF", Some("a"));
+}
+
+#[test]
 fn each_api_has_its_shape() {
     let of_openai = model_list(Dialect::OpenAi, &models(), ListPage::of(Some("limit=1")));
     assert_eq!(of_openai["data"].as_array().unwrap().len(), 4, "OpenAI's list has no pages");

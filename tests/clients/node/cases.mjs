@@ -1,6 +1,7 @@
 // Runs the cases of one SDK and says how each went: `ok NAME` on stdout, else a stack trace on stderr.
 
 import assert from 'node:assert/strict';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 
 export const DIMMER = process.env.DIMMER_URL;
 export const PROVIDER = process.env.PROVIDER_URL;
@@ -31,6 +32,33 @@ export async function run(cases) {
 /** What the provider behind dimmer has seen so far. */
 export async function seen() {
   return (await fetch(`${PROVIDER}/_seen`)).json();
+}
+
+/** The body that came to the provider last. */
+export const lastBody = async () => (await seen()).last.body;
+
+/** The path, with its query, that the provider was asked for last. */
+export const lastPath = async () => (await seen()).last.path;
+
+/** Everything that a stream, or a list with its further pages, gives. */
+export async function collected(iterable) {
+  const all = [];
+  for await (const one of await iterable) all.push(one);
+  return all;
+}
+
+/** Gives dimmer a changed configuration and waits until it serves; what it was before. */
+export async function reload(change) {
+  const file = process.env.DIMMER_CONFIG;
+  const generation = async () => {
+    const metrics = await (await fetch(`${process.env.DIMMER_ADMIN}/metrics`)).text();
+    return /^dimmer_config_generation .*$/m.exec(metrics)[0];
+  };
+  const [before, served] = [readFileSync(file, 'utf8'), await generation()];
+  writeFileSync(`${file}.new`, change(before));
+  renameSync(`${file}.new`, file);
+  await eventually(async () => (await generation()) !== served, 'the new configuration serves');
+  return before;
 }
 
 /** Waits for a condition of the provider, at most ten seconds. */

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import OpenAI from 'openai';
 import { zodTextFormat } from 'openai/helpers/zod';
 import { z } from 'zod';
-import { DIMMER, KEY, eventually, raises, run } from './cases.mjs';
+import { DIMMER, KEY, collected, eventually, raises, run } from './cases.mjs';
 
 const ASK = 'How is the weather in Oslo?';
 const TOOL = {
@@ -22,12 +22,6 @@ const TOOL = {
 
 const client = (path = '') => new OpenAI({ baseURL: `${DIMMER}${path}/v1`, apiKey: KEY, maxRetries: 0 });
 const create = (api, more = {}) => api.responses.create({ model: 'gpt-sim', input: ASK, ...more });
-
-async function collected(iterable) {
-  const all = [];
-  for await (const one of await iterable) all.push(one);
-  return all;
-}
 
 async function refused(kind, code, call) {
   const error = await raises(kind, call);

@@ -50,6 +50,34 @@ def seen():
         return json.load(answer)
 
 
+def last_body():
+    """The body that came to the provider last."""
+    return seen()["last"]["body"]
+
+
+def last_path():
+    """The path, with its query, that the provider was asked for last."""
+    return seen()["last"]["path"]
+
+
+def reload(change):
+    """Gives dimmer a changed configuration and waits until it serves; what it was before."""
+    file, metrics = os.environ["DIMMER_CONFIG"], f"{os.environ['DIMMER_ADMIN']}/metrics"
+
+    def generation():
+        with urllib.request.urlopen(metrics, timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return next(line for line in lines if line.startswith("dimmer_config_generation "))
+
+    with open(file) as now:
+        before, served = now.read(), generation()
+    with open(f"{file}.new", "w") as new:
+        new.write(change(before))
+    os.replace(f"{file}.new", file)
+    eventually(lambda: generation() != served, "the new configuration serves")
+    return before
+
+
 def eventually(condition, what):
     """Waits for a condition of the provider, at most ten seconds."""
     end = time.monotonic() + 10

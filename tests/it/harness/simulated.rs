@@ -17,12 +17,14 @@ pub(crate) struct Simulated {
 }
 
 impl Simulated {
-    /// Starts these providers, each with the model `NAME-model`, which answers at once.
+    /// Starts these providers, each with the models `NAME-model`, which answers at once, and `NAME-slow`, which does not.
     pub(crate) fn start(names: &[&str]) -> Self {
         let part = |name: &&str| {
             format!(
                 "[providers.{name}]\ndialect = \"mock\"\n[models.{name}-model]\nprovider = \"{name}\"\n\
-                 mock = {{ words = 10, first_token = \"0s\", per_token = \"0s\" }}\n[routes.{name}]\npath = \"/{name}\"\n\
+                 mock = {{ words = 10, first_token = \"0s\", per_token = \"0s\" }}\n[models.{name}-slow]\n\
+                 provider = \"{name}\"\nmock = {{ words = 10, first_token = \"600s\", per_token = \"0s\" }}\n\
+                 [routes.{name}]\npath = \"/{name}\"\n\
                  provider = \"{name}\"\n"
             )
         };

@@ -44,7 +44,7 @@ fn anthropic_node() {
     run("bin/node", "node/anthropic_surfaces.mjs", CONFIG, ANTHROPIC);
 }
 
-const CONFIG: &str = r#"
+pub(super) const CONFIG: &str = r#"
 [server]
 listen = "127.0.0.1:0"
 [admin]
