@@ -331,7 +331,9 @@ fn a_flood_of_interim_answers_is_stopped_and_starves_nobody() {
         ("flood".to_owned(), Api::Chat, floods_1xx()),
         ("good".to_owned(), Api::Chat, answers_well(Api::Chat)),
     ];
-    let dimmer = Dimmer::start(&config(&upstreams));
+    // Time enough that what stops the flood is its size, also on a machine that is busy with something else.
+    let patient = config(&upstreams).replace("whole = \"1s\"", "whole = \"30s\"");
+    let dimmer = Dimmer::start(&patient);
     let data = dimmer.data;
     let ask = Api::Chat.ask(false);
     let slowest = thread::scope(|scope| {
@@ -349,7 +351,7 @@ fn a_flood_of_interim_answers_is_stopped_and_starves_nobody() {
         }
         slowest
     });
-    assert!(slowest < Duration::from_secs(1), "another request took {slowest:?}");
+    assert!(slowest < Duration::from_secs(5), "another request took {slowest:?}");
 }
 
 #[test]
