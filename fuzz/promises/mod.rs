@@ -4,4 +4,5 @@ pub(crate) mod body_splice;
 pub(crate) mod configuration;
 mod environment;
 pub(crate) mod event_stream;
+pub(crate) mod head_framing;
 pub(crate) mod rule_evaluation;
