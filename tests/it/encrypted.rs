@@ -266,6 +266,34 @@ fn a_new_certificate_is_shown_to_new_callers_and_old_sessions_live_on() {
 }
 
 #[test]
+fn every_byte_may_be_a_record_of_its_own() {
+    let upstream = answers_well(Api::Chat);
+    let (dimmer, cert) = start("", &upstream);
+    let body = Api::Chat.ask(false);
+    let good = format!(
+        "POST /r/v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let said = run(async {
+        let mut session = connect(dimmer.data, &cert, &[b"http/1.1"]).await.unwrap();
+        // Three at once, of which the second is wrong: the first is answered, the third is nobody's.
+        for byte in [&good, &good.replace("host:", "host :"), &good].into_iter().flat_map(|text| text.bytes())
+        {
+            // Who refuses may close before all of it is sent.
+            let _sent = tokio::io::AsyncWriteExt::write_all(&mut session, &[byte]).await;
+            let _sent = tokio::io::AsyncWriteExt::flush(&mut session).await;
+        }
+        let mut said = Vec::new();
+        let _closed = tokio::io::AsyncReadExt::read_to_end(&mut session, &mut said).await;
+        String::from_utf8(said).unwrap()
+    });
+    let statuses: Vec<&str> = said.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+    assert_eq!(statuses, ["200", "400"], "{said}");
+    assert!(said.contains(Api::Chat.whole()), "{said}");
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[test]
 fn a_lost_tls_line_does_not_turn_the_listener_to_clear_text() {
     let upstream = answers_well(Api::Chat);
     let (mut dimmer, first) = start("", &upstream);
