@@ -229,7 +229,10 @@ fn work(gateway: Arc<Gateway>, listener: TcpListener) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
     let served = runtime.and_then(|runtime| {
         let worker = Worker::new(gateway);
-        runtime.block_on(proxy::serve(worker, listener))
+        let served = runtime.block_on(proxy::serve(worker, listener));
+        // A name that is still asked for is no reason to stay.
+        runtime.shutdown_background();
+        served
     });
     if let Err(error) = served {
         tracing::error!(%error, "a worker could not serve");

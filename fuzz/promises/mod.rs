@@ -5,5 +5,6 @@ pub(crate) mod body_splice;
 pub(crate) mod configuration;
 mod environment;
 pub(crate) mod event_stream;
+pub(crate) mod head_framing;
 mod parameters;
 pub(crate) mod rule_evaluation;

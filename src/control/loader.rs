@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::clock;
@@ -22,6 +23,8 @@ pub struct Loader {
     rests: KeyRests,
     /// What is listened on beyond loopback: a reload cannot move a listener. Written once, by `app`.
     exposed: OnceLock<Exposed>,
+    /// The file in force says otherwise of TLS than the data listener does. Written by a load, so that it is said once.
+    tls_kept: AtomicBool,
 }
 
 /// Which listeners strangers can reach.
@@ -73,6 +76,7 @@ impl Loader {
             simulated: Mutex::new(None),
             rests: KeyRests::default(),
             exposed: OnceLock::new(),
+            tls_kept: AtomicBool::new(false),
         }
     }
 
@@ -84,7 +88,7 @@ impl Loader {
 
     /// The first load. What is wrong is the caller's to tell.
     pub fn first(&self) -> Result<Snapshot, LoadError> {
-        let snapshot = self.build(1)?;
+        let snapshot = self.build(1, None)?;
         self.say_loaded(&snapshot);
         Ok(snapshot)
     }
@@ -93,7 +97,7 @@ impl Loader {
     /// change matters from now on: also those whose change may mend what is wrong.
     pub fn again(&self, store: &Store) -> Vec<Watched> {
         let before = store.load_full();
-        match self.build(before.generation.saturating_add(1)) {
+        match self.build(before.generation.saturating_add(1), Some(&before.config)) {
             Ok(snapshot) => {
                 warn_of_what_needs_a_restart(&before.config, &snapshot.config);
                 self.say_loaded(&snapshot);
@@ -122,14 +126,20 @@ impl Loader {
         }
     }
 
-    fn build(&self, generation: u64) -> Result<Snapshot, LoadError> {
+    fn build(&self, generation: u64, before: Option<&Config>) -> Result<Snapshot, LoadError> {
         let now_s = i64::try_from(clock::unix_seconds()).unwrap_or(i64::MAX);
-        let config = load(&self.path, &ProcessEnvironment { now_s }).map_err(LoadError::File)?;
+        let mut config = load(&self.path, &ProcessEnvironment { now_s }).map_err(LoadError::File)?;
         self.keeps_closed(&config)?;
+        let tls_kept = before.is_some_and(|before| keep_tls(before, &mut config));
         let simulated = self.simulate(&config).map_err(LoadError::Simulated)?;
         let built = Snapshot::build(config, generation, &self.metrics, simulated, &self.rests);
         self.rests.forget_strangers(clock::uptime());
-        built.map_err(LoadError::Build)
+        let snapshot = built.map_err(LoadError::Build)?;
+        let said = self.tls_kept.swap(tls_kept, Ordering::Relaxed);
+        if tls_kept && !said {
+            say_it_needs_a_restart("server.tls");
+        }
+        Ok(snapshot)
     }
 
     fn keeps_closed(&self, config: &Config) -> Result<(), LoadError> {
@@ -182,6 +192,20 @@ fn warn_of_what_needs_a_restart(before: &Config, after: &Config) {
         ("admin.listen", before.admin.listen != after.admin.listen),
     ];
     for (key, _) in changed.iter().filter(|(_, changed)| *changed) {
-        tracing::warn!(key, "this key was changed; it takes effect with the next start");
+        say_it_needs_a_restart(key);
     }
+}
+
+fn say_it_needs_a_restart(key: &str) {
+    tracing::warn!(key, "this key was changed; it takes effect with the next start");
+}
+
+/// A listener goes on as it began: callers that speak TLS to it must not be heard in clear text for a line that was lost. With the
+/// line still there, a new pair is taken. Whether the new file says otherwise.
+fn keep_tls(before: &Config, after: &mut Config) -> bool {
+    if before.server.tls.is_some() == after.server.tls.is_some() {
+        return false;
+    }
+    after.server.tls.clone_from(&before.server.tls);
+    true
 }

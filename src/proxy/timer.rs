@@ -51,3 +51,6 @@ impl Timer {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests;

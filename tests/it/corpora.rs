@@ -7,7 +7,7 @@ use std::path::Path;
 #[path = "../../fuzz/promises/mod.rs"]
 mod promises;
 
-use promises::{body_splice, configuration, event_stream, rule_evaluation};
+use promises::{body_splice, configuration, event_stream, head_framing, rule_evaluation};
 
 /// Runs a promise on each input that was collected for it.
 fn replay(target: &str, hold: fn(&[u8])) {
@@ -33,6 +33,11 @@ fn event_streams() {
 #[test]
 fn configurations() {
     replay("configuration", configuration::hold);
+}
+
+#[test]
+fn head_framings() {
+    replay("head_framing", head_framing::hold);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::harness::{Connection, Dimmer, PATIENCE, listeners, wait_until};
+use crate::harness::{Connection, Dimmer, PATIENCE, listeners, post_json, wait_until};
 use crate::upstreams::{After, Api, STREAM_HEAD, Upstream, answers_well, chunk, firehose, hangs_before_head};
 
 /// A certificate for 127.0.0.1 that signed itself, and its key, in PEM.
@@ -72,10 +72,19 @@ async fn connect(
     trusted: &str,
     alpn: &[&[u8]],
 ) -> std::io::Result<TlsStream<tokio::net::TcpStream>> {
+    connect_by(to, trusted, alpn, rustls::ALL_VERSIONS).await
+}
+
+async fn connect_by(
+    to: SocketAddr,
+    trusted: &str,
+    alpn: &[&[u8]],
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> std::io::Result<TlsStream<tokio::net::TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(trusted.as_bytes()).unwrap()).unwrap();
     let crypto = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(crypto).with_safe_default_protocol_versions().unwrap();
+    let config = ClientConfig::builder_with_provider(crypto).with_protocol_versions(versions).unwrap();
     let mut config = config.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     let tcp = tokio::net::TcpStream::connect(to).await?;
@@ -254,6 +263,156 @@ fn a_new_certificate_is_shown_to_new_callers_and_old_sessions_live_on() {
     });
     let said = dimmer.logs().iter().filter(|line| line.contains("is not the key of")).count();
     assert_eq!(said, 1, "{:#?}", dimmer.logs());
+}
+
+#[test]
+fn every_byte_may_be_a_record_of_its_own() {
+    let upstream = answers_well(Api::Chat);
+    let (dimmer, cert) = start("", &upstream);
+    let body = Api::Chat.ask(false);
+    let good = format!(
+        "POST /r/v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let said = run(async {
+        let mut session = connect(dimmer.data, &cert, &[b"http/1.1"]).await.unwrap();
+        // Three at once, of which the second is wrong: the first is answered, the third is nobody's.
+        for byte in [&good, &good.replace("host:", "host :"), &good].into_iter().flat_map(|text| text.bytes())
+        {
+            // Who refuses may close before all of it is sent.
+            let _sent = tokio::io::AsyncWriteExt::write_all(&mut session, &[byte]).await;
+            let _sent = tokio::io::AsyncWriteExt::flush(&mut session).await;
+        }
+        let mut said = Vec::new();
+        let _closed = tokio::io::AsyncReadExt::read_to_end(&mut session, &mut said).await;
+        String::from_utf8(said).unwrap()
+    });
+    let statuses: Vec<&str> = said.split("HTTP/1.1 ").skip(1).filter_map(|answer| answer.get(..3)).collect();
+    assert_eq!(statuses, ["200", "400"], "{said}");
+    assert!(said.contains(Api::Chat.whole()), "{said}");
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[test]
+fn a_lost_tls_line_does_not_turn_the_listener_to_clear_text() {
+    let upstream = answers_well(Api::Chat);
+    let (mut dimmer, first) = start("", &upstream);
+    dimmer.expect_log("server.tls");
+    let said = |dimmer: &Dimmer| {
+        dimmer.logs().iter().filter(|line| line.contains("server.tls") && line.contains("next start")).count()
+    };
+    let clear = config("", &upstream).replace(TLS, "");
+    dimmer.reload_and_wait(&clear);
+    dimmer.reload_and_wait(&(clear + "[routes.s]\npath = \"/s\"\nprovider = [\"p\"]\n"));
+    assert_eq!(said(&dimmer), 1, "{:#?}", dimmer.logs());
+    let mut plain = Connection::open(dimmer.data);
+    plain.send_request("POST", "/r/v1/chat/completions", "", Api::Chat.ask(false).as_bytes());
+    assert_eq!(plain.answer("POST").status, 400);
+    let ends = dimmer.metrics().metric("dimmer_tls_certificate_expires_timestamp_seconds", &[]);
+    assert!(ends > 4e9, "{ends}");
+    run(async {
+        let session = connect(dimmer.data, &first, &[b"h2"]).await.unwrap();
+        assert_eq!(over_http_2(session, false).await, Api::Chat.whole());
+        // The line is back, and with it the way to a new pair.
+        let (second, key) = pair();
+        dimmer.reload_and_wait(&config("", &upstream));
+        dimmer.expect_log("is not the key of the certificate");
+        put(dimmer.folder(), "key.pem", &key);
+        put(dimmer.folder(), "cert.pem", &second);
+        let begun = Instant::now();
+        while connect(dimmer.data, &second, &[]).await.is_err() {
+            assert!(begun.elapsed() < PATIENCE, "the new pair is not taken");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+/// As Kubernetes mounts a secret: the files are links through `..data`, itself a link to a folder that is replaced as a whole.
+#[test]
+fn a_mounted_secret_is_swapped_whole() {
+    let upstream = answers_well(Api::Chat);
+    let folder = tempfile::tempdir().unwrap();
+    let mounted = |name: &str| {
+        let (cert, key) = pair();
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+        put(&folder.path().join(name), "cert.pem", &cert);
+        put(&folder.path().join(name), "key.pem", &key);
+        cert
+    };
+    let (first, second) = (mounted("..1"), mounted("..2"));
+    let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, folder.path().join(name)).unwrap();
+    link("..1", "..data");
+    link("..data/cert.pem", "cert.pem");
+    link("..data/key.pem", "key.pem");
+    link("..2", "..data_new");
+    let path = folder.path().to_owned();
+    std::fs::write(path.join("routes.toml"), config("", &upstream)).unwrap();
+    let dimmer = Dimmer::start_in(folder, &[]);
+    run(async {
+        assert!(connect(dimmer.data, &first, &[]).await.is_ok());
+        std::fs::rename(path.join("..data_new"), path.join("..data")).unwrap();
+        std::fs::remove_dir_all(path.join("..1")).unwrap();
+        while connect(dimmer.data, &second, &[]).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    // The files are gone altogether: what was read serves on.
+    let mut dimmer = dimmer;
+    dimmer.expect_log("server.tls");
+    std::fs::remove_dir_all(path.join("..2")).unwrap();
+    let failed = || dimmer.metrics().metric("dimmer_config_reloads_total", &[("result", "error")]);
+    wait_until("the loss is said", || failed() > 0.5);
+    run(async {
+        let session = connect(dimmer.data, &second, &[b"h2"]).await.unwrap();
+        assert_eq!(over_http_2(session, false).await, Api::Chat.whole());
+    });
+}
+
+/// What certificates are signed with differs: keys of each kind serve, RSA also for callers that know TLS 1.2 only.
+#[test]
+fn keys_of_every_kind_serve() {
+    let upstream = answers_well(Api::Chat);
+    for kind in ["rsa:2048", "ec -pkeyopt ec_paramgen_curve:P-384", "ed25519"] {
+        let folder = tempfile::tempdir().unwrap();
+        let made = std::process::Command::new("openssl")
+            .args("req -x509 -nodes -days 30 -subj /CN=x -addext subjectAltName=IP:127.0.0.1".split(' '))
+            .args(
+                "-addext basicConstraints=critical,CA:FALSE -keyout key.pem -out cert.pem -newkey".split(' '),
+            )
+            .args(kind.split(' '))
+            .current_dir(folder.path())
+            .output();
+        let Ok(made) = made else { return eprintln!("openssl is not here") };
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let cert = std::fs::read_to_string(folder.path().join("cert.pem")).unwrap();
+        std::fs::write(folder.path().join("routes.toml"), config("", &upstream)).unwrap();
+        let dimmer = Dimmer::start_in(folder, &[]);
+        run(async {
+            let session = connect(dimmer.data, &cert, &[b"h2"]).await.unwrap();
+            assert_eq!(over_http_2(session, false).await, Api::Chat.whole(), "{kind}");
+            let old =
+                connect_by(dimmer.data, &cert, &[b"http/1.1"], &[&rustls::version::TLS12]).await.unwrap();
+            assert_eq!(over_http_1(old, false).await, Api::Chat.whole(), "{kind}");
+            // Nothing in common by ALPN: an alert, and no guess.
+            let none = connect(dimmer.data, &cert, &[b"spdy/3"]).await;
+            assert!(none.is_err_and(|error| error.to_string().contains("NoApplicationProtocol")), "{kind}");
+        });
+    }
+}
+
+#[test]
+fn a_listener_in_clear_text_stays_so_until_the_next_start() {
+    let upstream = answers_well(Api::Chat);
+    let folder = tempfile::tempdir().unwrap();
+    let (cert, key) = pair();
+    put(folder.path(), "cert.pem", &cert);
+    put(folder.path(), "key.pem", &key);
+    std::fs::write(folder.path().join("routes.toml"), config("", &upstream).replace(TLS, "")).unwrap();
+    let mut dimmer = Dimmer::start_in(folder, &[]);
+    dimmer.expect_log("server.tls");
+    dimmer.reload_and_wait(&config("", &upstream));
+    assert_eq!(post_json(dimmer.data, "/r/v1/chat/completions", &Api::Chat.ask(false)).status, 200);
 }
 
 #[test]

@@ -25,6 +25,8 @@ mod descriptors;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod door;
+#[cfg(test)]
 mod encrypted;
 #[cfg(test)]
 mod faults;
@@ -50,6 +52,8 @@ mod limits;
 mod malformed;
 #[cfg(test)]
 mod models;
+#[cfg(test)]
+mod names;
 #[cfg(test)]
 mod passthrough;
 #[cfg(test)]

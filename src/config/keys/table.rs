@@ -15,7 +15,7 @@ pub(crate) const KEYS: &[Key] = &[
         "server.tls",
         Kind::Table,
         Need::Absent("clear text"),
-        "TLS on the data listener, and nothing else on it; HTTP/2 by ALPN. A change of the files is taken like one of this file.",
+        "TLS on the data listener, and nothing else on it; HTTP/2 by ALPN. A change of the files is taken like one of this file; to begin or end TLS needs a restart.",
     ),
     key(
         "server.tls.cert",

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -15,6 +15,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -30,6 +31,9 @@ const NAME_FRESH: Duration = Duration::from_secs(30);
 const NAME_STALE: Duration = Duration::from_secs(300);
 /// With several addresses, one that does not answer gets this long before the next is tried.
 const ONE_ADDRESS: Duration = Duration::from_secs(1);
+/// The system's resolver takes a thread for each question, and keeps it when nobody waits for the answer any more: without a bound
+/// every request would leave one behind when name servers fall silent. By name, so that one does not stand in another's way.
+const ASKED_AT_ONCE: usize = 2;
 
 /// Opens connections to providers. One per process.
 pub(crate) struct Connector {
@@ -37,6 +41,8 @@ pub(crate) struct Connector {
     tls: OnceLock<Arc<ClientConfig>>,
     /// Last good answers; bounded by the configuration, since only its names are asked for.
     names: Mutex<HashMap<String, (Vec<SocketAddr>, Instant)>>,
+    /// Places for those who ask, by name.
+    asking: Mutex<HashMap<String, Arc<Semaphore>>>,
     /// Connections that are open, in use or idle: each costs a file descriptor. Raised by `open`, lowered when one is dropped.
     open: Arc<AtomicU64>,
 }
@@ -58,7 +64,7 @@ enum NoConnection {
 impl Connector {
     /// Opens nothing yet.
     pub(crate) fn new() -> Self {
-        Self { tls: OnceLock::new(), names: Mutex::default(), open: Arc::default() }
+        Self { tls: OnceLock::new(), names: Mutex::default(), asking: Mutex::default(), open: Arc::default() }
     }
 
     /// How many connections are open.
@@ -102,16 +108,13 @@ impl Connector {
             return Ok(vec![SocketAddr::new(ip, endpoint.port)]);
         }
         let now = clock::now();
-        let known = {
-            let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-            names.get(&endpoint.host).cloned()
-        };
+        let known = self.known(endpoint);
         if let Some((addresses, at)) = &known
             && now.saturating_duration_since(*at) < NAME_FRESH
         {
             return Ok(with_port(addresses, endpoint.port));
         }
-        let lookup = tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port));
+        let lookup = self.look_up(endpoint);
         let answer = match &known {
             // With an answer in hand a slow resolver is not waited for.
             Some(_) => tokio::time::timeout(ONE_ADDRESS, lookup)
@@ -122,7 +125,7 @@ impl Connector {
         let problem = match answer {
             Ok(found) => {
                 let found: Vec<SocketAddr> =
-                    found.filter(|address| is_reachable_by_name(address.ip())).collect();
+                    found.into_iter().filter(|address| is_reachable_by_name(address.ip())).collect();
                 if !found.is_empty() {
                     let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
                     names.insert(endpoint.host.clone(), (found.clone(), now));
@@ -138,6 +141,34 @@ impl Connector {
             }
             _ => Err(NoConnection::Name(problem)),
         }
+    }
+
+    fn known(&self, endpoint: &Endpoint) -> Option<(Vec<SocketAddr>, Instant)> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).get(&endpoint.host).cloned()
+    }
+
+    /// Asks the system, unless somebody else has just been told.
+    async fn look_up(&self, endpoint: &Endpoint) -> io::Result<Vec<SocketAddr>> {
+        let places = {
+            let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+            let places = asking
+                .entry(endpoint.host.clone())
+                .or_insert_with(|| Arc::new(Semaphore::new(ASKED_AT_ONCE)));
+            Arc::clone(places)
+        };
+        let place = places.acquire_owned().await.map_err(io::Error::other)?;
+        if let Some((addresses, at)) = self.known(endpoint)
+            && clock::now().saturating_duration_since(at) < NAME_FRESH
+        {
+            return Ok(with_port(&addresses, endpoint.port));
+        }
+        let (host, port) = (endpoint.host.clone(), endpoint.port);
+        let asked = tokio::task::spawn_blocking(move || {
+            let found = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
+            drop(place);
+            found
+        });
+        asked.await.map_err(io::Error::other)?
     }
 
     async fn tls(&self, endpoint: &Endpoint, tcp: TcpStream) -> Result<Stream, NoConnection> {
@@ -366,3 +397,6 @@ impl AsyncWrite for Socket {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,12 @@ impl Upstream {
         Self { sender, connection: Box::pin(connection), budget, timer: Timer::default(), endpoint }
     }
 
+    /// Where it leads.
+    #[cfg(test)]
+    pub(super) fn endpoint(&self) -> Arc<Endpoint> {
+        Arc::clone(&self.endpoint)
+    }
+
     /// Whether it is open, has said nothing unasked, and takes a request now.
     fn is_fresh(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());

@@ -70,6 +70,12 @@ impl Dimmer {
         Self::launch(Command::new(DIMMER), folder, environment)
     }
 
+    /// Starts `dimmer serve` with the routes.toml of this folder by a program that runs the command line that it is given.
+    pub(crate) fn start_by(mut program: Command, folder: TempDir) -> Self {
+        program.arg(DIMMER);
+        Self::launch(program, folder, &[])
+    }
+
     fn launch(mut program: Command, folder: TempDir, environment: &[(&str, &str)]) -> Self {
         let mut child = program
             .args(["serve", "--config"])

@@ -236,6 +236,16 @@ pub(crate) fn floods_1xx() -> Upstream {
     })
 }
 
+/// An interim answer now and then, and never another.
+pub(crate) fn drips_1xx() -> Upstream {
+    Upstream::new(|peer, _| {
+        while peer.write("HTTP/1.1 102 Processing\r\n\r\n") {
+            peer.pause(Duration::from_millis(20));
+        }
+        After::Close
+    })
+}
+
 /// One interim answer, then a good one.
 pub(crate) fn hints_first(api: Api) -> Upstream {
     let mut bytes = b"HTTP/1.1 103 Early Hints\r\nlink: </x>; rel=preload\r\n\r\n".to_vec();

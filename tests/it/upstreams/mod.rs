@@ -18,9 +18,9 @@ use crate::harness::PATIENCE;
 pub(crate) use api::Api;
 pub(crate) use misbehaviour::{
     STREAM_HEAD, answers, answers_status, answers_well, bad_chunk, chunk, closes_before_head,
-    closes_unframed_stream, cuts_body, drips_bytes, ends_stream_without_terminal, firehose, floods_1xx,
-    floods_headers, hangs_before_head, hints_first, json, length_and_chunks, odd_coding, redirects,
-    refuses_connections, resets_before_head, resets_mid_body, resets_on_accept, rogue_101,
+    closes_unframed_stream, cuts_body, drips_1xx, drips_bytes, ends_stream_without_terminal, firehose,
+    floods_1xx, floods_headers, hangs_before_head, hints_first, json, length_and_chunks, odd_coding,
+    redirects, refuses_connections, resets_before_head, resets_mid_body, resets_on_accept, rogue_101,
     sends_early_answer, sends_error_event, sends_surplus_bytes, sized, speaks_garbage, stale_keepalive,
     stalls_after_head, stalls_mid_body, two_lengths, wants_stream,
 };
