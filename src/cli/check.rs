@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::config::{
-    Admitted, Config, Environment, Errors, ProviderKind, Route, RouteParam, Slot, Target, load,
+    Admitted, Config, Environment, Errors, Provider, ProviderKind, Route, RouteParam, Slot, Target, load,
 };
 use crate::flags::{Flag, Lifetime, RuleShare, Serve, Variant, coverage};
 use crate::wire::PromptMode;
@@ -101,8 +101,7 @@ fn write_route(out: &mut dyn Write, config: &Config, route: &Route) -> io::Resul
     if let Admitted::Declared | Admitted::Only(_) = &route.models {
         writeln!(out, "  callers' own   {}", admitted_words(&route.models))?;
     }
-    let providers: Vec<String> =
-        route.providers.iter().map(|one| provider_words(&one.name, one.kind)).collect();
+    let providers: Vec<String> = route.providers.iter().map(|one| provider_words(one)).collect();
     writeln!(out, "  everything else goes to {}", listed(&providers, "nobody"))?;
     if !route.fallback.is_empty() {
         let replies: Vec<String> = route.fallback.iter().map(|reply| reply.name.to_string()).collect();
@@ -114,7 +113,8 @@ fn write_route(out: &mut dyn Write, config: &Config, route: &Route) -> io::Resul
 fn reached_by(config: &Config, route: &Route) -> String {
     let mut ways = Vec::new();
     if let Some(path) = &route.path {
-        ways.push(format!("http://{}{path}/v1", config.server.listen));
+        let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+        ways.push(format!("{scheme}://{}{path}/v1", config.server.listen));
     }
     ways.extend(route.aliases.iter().map(|alias| format!("model {alias:?}")));
     if route.name.as_str() == "default" {
@@ -127,10 +127,12 @@ fn listed(words: &[String], none: &str) -> String {
     if words.is_empty() { none.to_owned() } else { words.join(", ") }
 }
 
-fn provider_words(name: &str, kind: ProviderKind) -> String {
-    match kind {
-        ProviderKind::Mock => format!("{name} (simulated)"),
-        ProviderKind::OpenAi | ProviderKind::Anthropic | ProviderKind::AzureOpenAi => name.to_owned(),
+fn provider_words(provider: &Provider) -> String {
+    let name = &provider.name;
+    match (provider.kind, provider.api_keys.len()) {
+        (ProviderKind::Mock, _) => format!("{name} (simulated)"),
+        (_, 0 | 1) => name.to_string(),
+        (_, keys) => format!("{name} ({keys} keys)"),
     }
 }
 

@@ -194,10 +194,8 @@ fn attributes<'a>(
         let place =
             declared.iter().position(|attribute| attribute.name.as_str() == name).ok_or_else(|| {
                 let names: Vec<&str> = declared.iter().map(|attribute| attribute.name.as_str()).collect();
-                format!(
-                    "--attr {pair}: [context.attributes] declares no `{name}`; it declares: {}",
-                    names.join(", ")
-                )
+                let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+                format!("--attr {pair}: [context.attributes] declares no `{name}`; it declares: {names}")
             })?;
         if let (Some(slot), Some(attribute)) = (custom.get_mut(place), declared.get(place)) {
             // An empty value is missing, as it is in a header.
@@ -381,9 +379,10 @@ fn print(explanation: &Explanation, out: &mut impl Write) -> std::io::Result<()>
         let part = |key: &str, sign: &str, after: &str| {
             parts.get(key).map(|value| format!("{sign} {value}{after}")).unwrap_or_default()
         };
-        let (set, default, max) =
-            (part("set", " =", ""), part("default", " =", " where absent"), part("max", " at most", ""));
-        writeln!(out, "param   {name}{set}{default}{max}")?;
+        let said =
+            [part("set", " =", ""), part("default", " =", " where absent"), part("max", " at most", "")];
+        let said: Vec<String> = said.into_iter().filter(|part| !part.is_empty()).collect();
+        writeln!(out, "param   {name}{}", said.join(","))?;
     }
     if !explanation.denied_tools.is_empty() {
         writeln!(out, "tools   without {}", explanation.denied_tools.join(", "))?;
@@ -394,7 +393,9 @@ fn print(explanation: &Explanation, out: &mut impl Write) -> std::io::Result<()>
         let error = flag.error.map(|error| format!("  {error}")).unwrap_or_default();
         writeln!(out, "flag    {} = {}  {}{rule}{bucket}{error}", flag.flag, flag.variant, flag.reason)?;
     }
-    writeln!(out)?;
+    if !explanation.why.is_empty() {
+        writeln!(out)?;
+    }
     for line in &explanation.why {
         writeln!(out, "  {line}")?;
     }

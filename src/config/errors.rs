@@ -150,9 +150,9 @@ impl Position {
 }
 
 /// Replaces the contents of quoted texts by stars of the same length on lines that speak of keys, tokens or secrets,
-/// unless they are references. Too much is masked rather than too little: the caret still says what is meant.
+/// unless they are references or names of PEM files. Too much is masked rather than too little: the caret still says what is meant.
 fn mask_secrets(line: &str) -> String {
-    let lower = line.to_ascii_lowercase();
+    let lower = line.to_ascii_lowercase().replace("max_tokens", "");
     let speaks_of_secrets =
         ["key", "token", "secret", "passw", "auth", "sk-"].iter().any(|word| lower.contains(word));
     if !speaks_of_secrets {
@@ -186,5 +186,6 @@ fn mask_secrets(line: &str) -> String {
 
 fn is_reference(content: &str) -> bool {
     let variable = content.starts_with("${") && content.ends_with('}');
-    variable || ["file:", "header:", "body:"].iter().any(|prefix| content.starts_with(prefix))
+    let pem = content.ends_with(".pem") && !content.contains(' ');
+    variable || pem || ["file:", "header:", "body:"].iter().any(|prefix| content.starts_with(prefix))
 }

@@ -38,7 +38,7 @@ pub(super) fn read(body: &Map<String, Value>, provider_seed: u64) -> Result<Ask,
         images: parts_of(asked_content, &["image_url"]).len(),
         tool_result: last.map(|message| text_of(message.get("content"))),
         tools: functions(body),
-        choice: choice(body.get("tool_choice"))?,
+        choice: choice(body.get("tool_choice"), "/function/name", "tool_choice.function.name")?,
         parallel: body.get("parallel_tool_calls").and_then(Value::as_bool).unwrap_or(true),
         json: json_asked(body.get("response_format"), "/json_schema/schema"),
         max_tokens,
@@ -59,16 +59,17 @@ pub(super) fn usage_asked(body: &Map<String, Value>) -> bool {
 
 fn functions(body: &Map<String, Value>) -> Vec<Tool> {
     let listed = body.get("tools").and_then(Value::as_array).into_iter().flatten();
-    let functions = listed.filter_map(|tool| tool.get("function"));
-    functions
-        .filter_map(|function| {
-            let name = function.get("name")?.as_str()?.to_owned();
-            Some(Tool { name, schema: function.get("parameters").cloned().unwrap_or_else(|| json!({})) })
-        })
-        .collect()
+    listed.filter_map(|tool| tool.get("function")).filter_map(function).collect()
 }
 
-fn choice(value: Option<&Value>) -> Result<Choice, Failure> {
+/// A function that the caller runs.
+pub(super) fn function(described: &Value) -> Option<Tool> {
+    let name = described.get("name")?.as_str()?.to_owned();
+    Some(Tool { name, schema: described.get("parameters").cloned().unwrap_or_else(|| json!({})) })
+}
+
+/// Which tool is to be called. `name_at` says where an object has the name, `field` how an error calls that place.
+pub(super) fn choice(value: Option<&Value>, name_at: &str, field: &str) -> Result<Choice, Failure> {
     match value {
         None | Some(Value::Null) => Ok(Choice::Auto),
         Some(Value::String(word)) => match word.as_str() {
@@ -77,9 +78,9 @@ fn choice(value: Option<&Value>) -> Result<Choice, Failure> {
             "required" => Ok(Choice::Any),
             _ => Err(Failure::bad_field("tool_choice", "must be auto, none, required or a function")),
         },
-        Some(object) => match object.pointer("/function/name").and_then(Value::as_str) {
+        Some(object) => match object.pointer(name_at).and_then(Value::as_str) {
             Some(name) => Ok(Choice::Named(name.to_owned())),
-            None => Err(Failure::bad_field("tool_choice.function.name", "is required")),
+            None => Err(Failure::bad_field(field, "is required")),
         },
     }
 }

@@ -7,9 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Call, Content, Finish};
 use super::ask::{
-    Ask, Choice, PromptTokens, Tool, count, flag, json_asked, parts_of, required_text, role, seeds_with,
-    text_of, tokens, whole_number,
+    Ask, PromptTokens, Tool, count, flag, json_asked, parts_of, required_text, role, seeds_with, text_of,
+    tokens, whole_number,
 };
+use super::chat;
 use super::failure::Failure;
 use super::script::Pieces;
 
@@ -95,7 +96,7 @@ pub(super) fn read(
         images: parts_of(asked, &["input_image"]).len(),
         tool_result: last.map(|item| text_of(item.get("output"))),
         tools: functions(&body),
-        choice: choice(body.get("tool_choice"))?,
+        choice: chat::choice(body.get("tool_choice"), "/name", "tool_choice.name")?,
         parallel: body.get("parallel_tool_calls").and_then(Value::as_bool).unwrap_or(true),
         json: body.get("text").and_then(|text| json_asked(text.get("format"), "/schema")),
         max_tokens: whole_number(&body, "max_output_tokens")?,
@@ -116,29 +117,7 @@ fn kind(item: &Value) -> &str {
 /// Only functions are the caller's to run; the others are the provider's own.
 fn functions(body: &Map<String, Value>) -> Vec<Tool> {
     let listed = body.get("tools").and_then(Value::as_array).into_iter().flatten();
-    listed
-        .filter(|tool| kind(tool) == "function")
-        .filter_map(|tool| {
-            let name = tool.get("name")?.as_str()?.to_owned();
-            Some(Tool { name, schema: tool.get("parameters").cloned().unwrap_or_else(|| json!({})) })
-        })
-        .collect()
-}
-
-fn choice(value: Option<&Value>) -> Result<Choice, Failure> {
-    match value {
-        None | Some(Value::Null) => Ok(Choice::Auto),
-        Some(Value::String(word)) => match word.as_str() {
-            "auto" => Ok(Choice::Auto),
-            "none" => Ok(Choice::None),
-            "required" => Ok(Choice::Any),
-            _ => Err(Failure::bad_field("tool_choice", "must be auto, none, required or a function")),
-        },
-        Some(object) => match object.get("name").and_then(Value::as_str) {
-            Some(name) => Ok(Choice::Named(name.to_owned())),
-            None => Err(Failure::bad_field("tool_choice.name", "is required")),
-        },
-    }
+    listed.filter(|tool| kind(tool) == "function").filter_map(chat::function).collect()
 }
 
 /// A prompt of 1024 tokens or more is found in a cache but for its last item, in steps of 128 tokens.

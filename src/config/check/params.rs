@@ -31,7 +31,7 @@ pub(super) enum Said<'d> {
     /// A flag.
     Flag(At<&'d str>),
     /// Something that is neither; told by what.
-    Wrong(At<&'static str>),
+    Wrong(At<String>),
 }
 
 /// An entry of `params`.
@@ -61,24 +61,27 @@ fn parts<'d>(param: &Param, value: &At<&'d DeValue<'d>>) -> Vec<(Part, Said<'d>)
         "flag" => (Part::Set, flag(&inner)),
         "default" => (Part::Default, value_or_flag(&inner)),
         "max" => (Part::Max, value_or_flag(&inner)),
-        _ => (
-            Part::Set,
-            Said::Wrong(At { value: "unknown key; known here: default, flag, max", span: key.span }),
-        ),
+        name => {
+            let suggestion = did_you_mean(name, KEYS);
+            let value = format!("unknown key {name:?}{suggestion}; known here: default, flag, max");
+            (Part::Set, Said::Wrong(At { value, span: key.span }))
+        }
     };
     let parts: Vec<_> = in_file_order(table).into_iter().map(part).collect();
     if parts.is_empty() {
-        let empty =
-            At { value: "says nothing: write a value, default, max or flag", span: value.span.clone() };
-        return vec![(Part::Set, Said::Wrong(empty))];
+        let empty = "says nothing: write a value, default, max or flag".to_owned();
+        return vec![(Part::Set, Said::Wrong(At { value: empty, span: value.span.clone() }))];
     }
     parts
 }
 
+/// The keys of that table.
+const KEYS: [&str; 3] = ["default", "flag", "max"];
+
 /// The table that says how a parameter is decided. Where the values are tables too, it is known by its keys.
 fn settings<'d>(param: &Param, value: &'d DeValue<'d>) -> Option<&'d DeTable<'d>> {
     let table = value.as_table()?;
-    let is_key = |key: &str| ["flag", "default", "max"].contains(&key);
+    let is_key = |key: &str| KEYS.contains(&key);
     let is_value = param.is_table() && !table.iter().any(|(key, _)| is_key(key.get_ref()));
     (!is_value).then_some(table)
 }
@@ -97,7 +100,7 @@ fn flag<'d>(value: &At<&'d DeValue<'d>>) -> Said<'d> {
     let span = value.span.clone();
     match value.value.as_str().filter(|name| !name.is_empty()) {
         Some(name) => Said::Flag(At { value: name, span }),
-        None => Said::Wrong(At { value: "flag must be the name of a flag in quotes", span }),
+        None => Said::Wrong(At { value: "flag must be the name of a flag in quotes".to_owned(), span }),
     }
 }
 
@@ -139,7 +142,7 @@ impl Reading<'_, '_> {
         let kind = SlotKind::Param(self.param, part);
         match said {
             Said::Wrong(why) => {
-                self.route.error_at(&kind.key(), &why.span, why.value);
+                self.route.error_at(&kind.key(), &why.span, &why.value);
                 Slot::AsSent
             }
             Said::Flag(name) => {
@@ -173,7 +176,10 @@ impl Reading<'_, '_> {
         if let (Some(default), Some(max)) = (fixed(&built.default), fixed(&built.max))
             && default > max
         {
-            let message = format!("params.{}: the default {default} is above the max {max}", name.value);
+            let message = format!(
+                "params.{}: the default {default} is above the max {max}: lower the one or raise the other",
+                name.value
+            );
             self.route.error(&name.span, &message);
         }
     }

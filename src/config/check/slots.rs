@@ -186,7 +186,12 @@ pub(super) fn find_flag<'r, 'd>(
     let found = flags.iter().find(|one| one.flag.key.as_str() == name.value);
     if found.is_none() && !declared(root, "flags").contains(&name.value) {
         let suggestion = did_you_mean(name.value, flags.iter().map(|one| one.flag.key.as_str()));
-        report(&format!("{:?} is no flag{suggestion}", name.value));
+        let remedy = if suggestion.is_empty() {
+            format!(": write a table [flags.{}]", name.value)
+        } else {
+            suggestion
+        };
+        report(&format!("{:?} is no flag{remedy}", name.value));
     }
     found
 }

@@ -250,7 +250,10 @@ fn routes() {
         &[r#"3:7: route "r": model: unknown key "flg"; did you mean "flag"?"#],
     );
     check(&route("model = {}"), &[r#"3:9: route "r": model: says not which flag: write model.flag = "…""#]);
-    check(&route("model.flag = \"c\""), &[r#"3:14: route "r": model.flag: "c" is no flag"#]);
+    check(
+        &route("model.flag = \"c\""),
+        &[r#"3:14: route "r": model.flag: "c" is no flag: write a table [flags.c]"#],
+    );
     check(
         &route("aliases = [\"x\"]"),
         &[
@@ -450,4 +453,18 @@ fn limits_and_models_that_contradict_themselves() {
             r#"2:85: admin.token "b": role: must be "viewer" or "operator", not "admin""#,
         ],
     );
+}
+
+#[test]
+fn limits_and_names_of_certificates_are_shown_with_their_line() {
+    let shown = |line: &str, as_: &str| {
+        let pretty = parsed(&format!("{line}\n")).expect_err(line).pretty();
+        assert!(pretty.contains(&format!("1 | {as_}\n")), "{pretty}");
+    };
+    for line in
+        ["server.tls = { cert = \"cert.pem\", key = \"key.pem\", ca = 1 }", "models.m.max_tokens = \"512\""]
+    {
+        shown(line, line);
+    }
+    shown("models.m.token = \"512\"", "models.m.token = \"***\"");
 }

@@ -76,7 +76,7 @@ fn literals_must_fit() {
                 "1:63: route \"default\": params.max_tokens.max is \"9\", which is not a whole number from 1 to 1000000000 or as_sent: `params.max_tokens.max` {takes}: write it without quotes; a split names it in `variants`"
             ),
             "1:85: route \"default\": params.stop.max is \"x\", but `params.stop.max` can hold nothing back: only numbers have a maximum",
-            "1:98: route \"default\": params.n: unknown key; known here: default, flag, max",
+            "1:98: route \"default\": params.n: unknown key \"cap\"; known here: default, flag, max",
             "1:116: route \"default\": params.seed: says nothing: write a value, default, max or flag",
             "1:137: route \"default\": params.store: flag must be the name of a flag in quotes",
         ],
@@ -101,7 +101,9 @@ fn literals_must_fit() {
     );
     check(
         "params.max_tokens = { default = 2000, max = 1024 }\n",
-        &["1:8: route \"default\": params.max_tokens: the default 2000 is above the max 1024"],
+        &[
+            "1:8: route \"default\": params.max_tokens: the default 2000 is above the max 1024: lower the one or raise the other",
+        ],
     );
     check(
         "params = 3\ntools.deny = \"shell\"\n",
@@ -124,7 +126,7 @@ fn values_of_flags_must_fit_their_part() {
     check(
         &format!("params.temperature.max.flag = \"m\"\nparams.n.flag = \"n\"\n{}", flag("default = \"0.5\"")),
         &[
-            "2:17: route \"default\": params.n.flag: \"n\" is no flag",
+            "2:17: route \"default\": params.n.flag: \"n\" is no flag: write a table [flags.n]",
             "6:11: flag \"m\": default is \"0.5\", which is not a number from 0 to 2 or as_sent: `params.temperature.max` takes nothing else: write it without quotes; a split names it in `variants`",
         ],
     );

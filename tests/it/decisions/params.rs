@@ -296,7 +296,7 @@ fn explain_and_check_tell_of_them() {
     let told = run(&["explain", "--route", "r", "--attr", "tier=pro", "--config"]);
     for line in [
         "param   temperature = 0.2",
-        "param   max_tokens = 50 where absent at most 1000",
+        "param   max_tokens = 50 where absent, at most 1000",
         "param   stop = [\"END\"]",
         "flag    cap = large  TARGETING_MATCH  rule pros",
     ] {
