@@ -52,7 +52,7 @@ const BOUNDS: [Bound; 4] = [
         kind: Kind::Whole(SMALL),
         connections: 64,
         requests: [256, 2304],
-        instructions: 82_600.0,
+        instructions: 81_700.0,
         calls: 4.5,
     },
     Bound {
