@@ -179,7 +179,7 @@ fn break_off(endpoint: Endpoint, tap: &Tap, given: &[Bytes]) {
     {
         assert_eq!(number, told.saturating_add(1), "the number behind the last one");
     }
-    let ended = [given, &[ours.clone()]].concat();
+    let ended = [given, std::slice::from_ref(&ours)].concat();
     before.extend(events(&[ours]));
     assert_eq!(events(&ended), before, "our event is found behind the others");
     let known = facts(Tap::stream(endpoint), &ended);
