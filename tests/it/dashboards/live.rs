@@ -22,7 +22,8 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 fn every_panel_shows_data_of_a_busy_gateway() {
     let gateway = Dimmer::start_with(CONFIG, &[("ANOTHER_KEY", "sk-another-of-the-gateway")]);
     let directory = tempfile::tempdir().expect("a directory");
-    let prometheus = Prometheus::start(directory.path(), gateway.admin);
+    let encrypted = encrypted();
+    let prometheus = Prometheus::start(directory.path(), [gateway.admin, encrypted.admin]);
     let mut open: Vec<Query> = Vec::new();
     for (_, dashboard) in super::dashboards() {
         for panel in panels(&dashboard) {
@@ -33,27 +34,22 @@ fn every_panel_shows_data_of_a_busy_gateway() {
         }
     }
     let end = Instant::now() + PATIENCE;
-    let (mut round, mut encrypted) = (0, false);
+    let mut round = 0;
     while !open.is_empty() && Instant::now() < end {
         traffic(gateway.data, round);
         round += 1;
+        // In clear text, so that there are handshakes that fail.
+        let _ = get(encrypted.data, "/v1/models");
         std::thread::park_timeout(BETWEEN_LOOKS);
-        if !encrypted && open.iter().all(|query| query.expr.contains("dimmer_tls_")) {
-            // From here on the traffic, in clear text, is what fails.
-            let (cert, key) = crate::encrypted::pair();
-            std::fs::write(gateway.folder().join("cert.pem"), cert).expect("a file");
-            std::fs::write(gateway.folder().join("key.pem"), key).expect("a file");
-            let listen = "listen = \"127.0.0.1:0\"\n";
-            gateway.reload_and_wait(&CONFIG.replacen(
-                listen,
-                &format!("{listen}{}\n", crate::encrypted::TLS),
-                1,
-            ));
-            encrypted = true;
-        }
         open.retain(|query| !prometheus.answers(&query.promql().replace("[1m]", "[10s]")));
     }
     let scrape = get(gateway.admin, "/metrics").text();
+    let of_tls = get(encrypted.admin, "/metrics").text();
+    let scrape: String = scrape
+        .lines()
+        .chain(of_tls.lines().filter(|line| line.contains("dimmer_tls_")))
+        .flat_map(|line| [line, "\n"])
+        .collect();
     let empty: Vec<String> =
         open.iter().map(|query| format!("{}: {}", query.panel, query.promql())).collect();
     assert!(
@@ -64,6 +60,18 @@ fn every_panel_shows_data_of_a_busy_gateway() {
     );
     the_page_tells_the_truth(&scrape);
     promtool_finds_nothing_to_mend(&scrape);
+}
+
+/// A gateway whose callers have to speak TLS.
+fn encrypted() -> Dimmer {
+    let folder = tempfile::tempdir().expect("a directory");
+    let (cert, key) = crate::encrypted::pair();
+    let listen = "listen = \"127.0.0.1:0\"\n";
+    let config = CONFIG.replacen(listen, &format!("{listen}{}\n", crate::encrypted::TLS), 1);
+    for (name, text) in [("cert.pem", cert), ("key.pem", key), ("routes.toml", config)] {
+        std::fs::write(folder.path().join(name), text).expect("a file");
+    }
+    Dimmer::start_in(folder, &[("ANOTHER_KEY", "sk-another-of-the-gateway")])
 }
 
 /// docs/metrics.md and a busy gateway have the same metrics, of the same types, with the same labels.
@@ -147,12 +155,12 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    fn start(directory: &Path, admin: SocketAddr) -> Self {
+    fn start(directory: &Path, admins: [SocketAddr; 2]) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
         let config = format!(
             "global:\n  scrape_interval: 1s\nscrape_configs:\n  - job_name: dimmer\n    static_configs:\n      - targets: \
-             [\"{}\"]\n",
-            admin
+             [\"{}\", \"{}\"]\n",
+            admins[0], admins[1]
         );
         std::fs::write(directory.join("prometheus.yml"), config).expect("a file");
         let log = std::fs::File::create(directory.join("prometheus.log")).expect("a log file");
