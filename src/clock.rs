@@ -38,6 +38,16 @@ pub fn unix_ms() -> u64 {
     u64::try_from(unix_time().as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Microseconds since 1970.
+pub fn unix_us() -> u64 {
+    micros(unix_time())
+}
+
+/// A time in whole microseconds.
+pub fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// Milliseconds since 1970 as people and other machines read them: `2027-03-31T14:00:00.250Z`.
 pub fn rfc3339(unix_ms: u64) -> String {
     let ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);

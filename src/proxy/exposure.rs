@@ -4,7 +4,7 @@
 //! the request is decided. Must never wait, and never keep a prompt or an answer.
 
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
@@ -145,12 +145,12 @@ pub(super) fn cost(decision: &Decision, facts: &Facts) -> Option<PicoUsd> {
 /// Keeps what became of the exchange, if that is asked for. Takes out of it what nobody needs any more.
 pub(super) fn record(exchange: &mut Exchange, outcome: Outcome, ended: Instant) {
     remember(exchange, outcome);
-    let recorder = &exchange.worker.gateway.recorder;
-    if !recorder.is_on() || !exchange.endpoint.answers() || exchange.route.is_none() {
+    let kept = exchange.gateway().recorder.is_on() && exchange.endpoint.answers();
+    if !kept || exchange.route.is_none() {
         return;
     }
-    let recorder = recorder.clone();
-    recorder.put(Record::Exposure(Box::new(exposure(exchange, outcome, ended))));
+    let exposure = exposure(exchange, outcome, ended);
+    exchange.gateway().recorder.put(Record::Exposure(Box::new(exposure)));
 }
 
 /// Feedback will name the request, its answer or its conversation.
@@ -179,7 +179,7 @@ fn exposure(exchange: &mut Exchange, outcome: Outcome, ended: Instant) -> Exposu
     let fresh = exchange.provider.is_some() && !exchange.noted;
     let mut exposure = Exposure {
         request_id: exchange.id.as_str().to_owned(),
-        at_us: micros(clock::unix_time().saturating_sub(took)),
+        at_us: clock::micros(clock::unix_time().saturating_sub(took)),
         route: exchange.route.as_ref().map(|route| route.name.shared()).unwrap_or_default(),
         client: exchange.client.as_ref().map(|client| client.name.shared()).unwrap_or_default(),
         endpoint: word(exchange.endpoint.as_str()),
@@ -192,8 +192,8 @@ fn exposure(exchange: &mut Exchange, outcome: Outcome, ended: Instant) -> Exposu
         outcome: word(outcome.as_str()),
         cause: cause(exchange, facts.as_ref()),
         status: status(exchange),
-        took_us: micros(took),
-        first_token_us: exchange.first_token.map(micros),
+        took_us: clock::micros(took),
+        first_token_us: exchange.first_token.map(clock::micros),
         tokens: facts.as_ref().and_then(tokens),
         cost_pico: whole_cost(exchange, facts.as_ref()),
         output_chars: whole.map(|facts| facts.output_chars),
@@ -305,10 +305,6 @@ fn served(decision: &Decision) -> Arc<str> {
         Answerer::Unknown { .. } => word(OTHER),
         Answerer::Reply(None) | Answerer::Nobody | Answerer::PassThrough { .. } => word(NONE),
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 const OTHER: &str = "other";

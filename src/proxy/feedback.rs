@@ -117,7 +117,7 @@ fn read(exchange: &Exchange, body: &[u8]) -> Result<Feedback, ProxyError> {
     };
     let value = value
         .ok_or_else(|| bad("has a `value` that is no number from 0 to 1, and neither true nor false"))?;
-    let at_us = u64::try_from(clock::unix_time().as_micros()).unwrap_or(u64::MAX);
+    let at_us = clock::unix_us();
     Ok(Feedback { of, name: spec.name.shared(), value, client, at_us, judge: None })
 }
 

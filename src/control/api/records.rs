@@ -91,8 +91,7 @@ fn unavailable(error: &StoreError) -> Refusal {
 /// A time, or how long ago it is, in microseconds since 1970.
 pub(super) fn moment(name: &str, text: &str) -> Result<u64, Refusal> {
     if let Ok(ago) = crate::config::parse_duration(text) {
-        let then = clock::unix_time().saturating_sub(ago);
-        return Ok(u64::try_from(then.as_micros()).unwrap_or(u64::MAX));
+        return Ok(clock::micros(clock::unix_time().saturating_sub(ago)));
     }
     clock::unix_us_of(text).ok_or_else(|| {
         Refusal::bad(format!("{name}: {text:?} is no time; write how long ago, such as 7d, or 2027-03-31 or 2027-03-31T14:00:00Z"))

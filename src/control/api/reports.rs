@@ -85,8 +85,7 @@ fn span(call: &Call) -> Result<(u64, u64), Refusal> {
         ));
     }
     let now = clock::unix_time();
-    let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    Ok((us(now.saturating_sub(back)), us(now)))
+    Ok((clock::micros(now.saturating_sub(back)), clock::micros(now)))
 }
 
 fn feedback(config: &Config) -> Vec<(String, bool)> {

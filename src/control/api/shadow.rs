@@ -5,8 +5,9 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::clock;
-use crate::config::{Bodies, Role, did_you_mean, parse_duration};
+use crate::config::{Bodies, Role, did_you_mean};
 use crate::control::api::answers::{Answer, Answered, Content, first, json, two};
+use crate::control::api::records::moment;
 use crate::control::api::refusal::Refusal;
 use crate::control::api::shapes::{ShadowView, Shadows};
 use crate::control::api::{Api, Call};
@@ -92,30 +93,18 @@ fn asked(call: &Call) -> Result<Asked, Refusal> {
         route: route.to_owned(),
         shadow: shadow.to_owned(),
         since_us: since_us(call)?,
-        now_us: now_us(),
+        now_us: clock::unix_us(),
     })
-}
-
-fn now_us() -> u64 {
-    u64::try_from(clock::unix_time().as_micros()).unwrap_or(u64::MAX)
 }
 
 fn query<'c>(call: &'c Call, name: &str) -> Option<&'c str> {
     call.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
 }
 
-/// A duration back from now, or a time.
+/// From when on.
 fn since_us(call: &Call) -> Result<u64, Refusal> {
-    let back = |back: Duration| now_us().saturating_sub(u64::try_from(back.as_micros()).unwrap_or(u64::MAX));
-    let Some(text) = query(call, "since") else { return Ok(back(SINCE)) };
-    if let Ok(stamp) = text.parse::<jiff::Timestamp>() {
-        return Ok(u64::try_from(stamp.as_microsecond()).unwrap_or(0));
-    }
-    parse_duration(text).map(back).map_err(|_| {
-        Refusal::bad(format!(
-            "since: must be a duration back from now such as 7d, 12h or 30m, or a time such as 2027-03-25T14:00:00Z, not {text:?}"
-        ))
-    })
+    let usual = || Ok(clock::micros(clock::unix_time().saturating_sub(SINCE)));
+    query(call, "since").map_or_else(usual, |text| moment("since", text))
 }
 
 /// A route of which nothing is recorded is a slip, where the configuration has none of that name.

@@ -34,7 +34,7 @@ impl Keeping {
 
     /// The request has ended, and this is what passed.
     pub(super) fn end(self, exchange: &Exchange, answer: &Passed) {
-        let at_us = u64::try_from(clock::unix_time().as_micros()).unwrap_or(u64::MAX);
+        let at_us = clock::unix_us();
         let recorder = &exchange.gateway().recorder;
         let keep = |part: &str, bytes: Bytes, cut: bool| {
             if !bytes.is_empty() || cut {

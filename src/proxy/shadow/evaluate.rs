@@ -95,7 +95,7 @@ pub(super) async fn score(room: &Room, scoring: Box<Scoring>) {
         name: Arc::clone(&plan.feedback),
         value,
         client,
-        at_us: u64::try_from(clock::unix_time().as_micros()).unwrap_or(u64::MAX),
+        at_us: clock::unix_us(),
         judge: Some(Arc::clone(&plan.judge.name)),
     };
     feedback::by_judge(&gateway, feedback);

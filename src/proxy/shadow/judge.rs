@@ -116,7 +116,7 @@ pub(super) async fn compare(
     let (recorder, verdict) = record;
     recorder.put(Record::Verdict(Box::new(Verdict {
         judge: Arc::clone(&judge.name),
-        at_us: u64::try_from(clock::unix_time().as_micros()).unwrap_or(u64::MAX),
+        at_us: clock::unix_us(),
         caller_first: said.first().copied().flatten(),
         // What is better there is the second one, which is the caller's.
         candidate_first: said.get(1).copied().flatten().map(|second| 1.0 - second),

@@ -1,5 +1,6 @@
 //! Two answers to one request, read and compared. Takes some milliseconds for long ones: not for a thread that serves requests.
 
+use crate::clock;
 use crate::config::Price;
 use crate::observe::Outcome;
 use crate::proxy::shadow::answer::{Answer, Ended};
@@ -22,8 +23,8 @@ pub(super) fn write(
     let own = content(endpoint, &answer.passed).filter(|_| ended.outcome == ShadowOutcome::Ok);
     let mut side = Side {
         ok: ended.outcome == ShadowOutcome::Ok,
-        took_us: micros(ended.took),
-        first_token_us: answer.first_token.map(micros),
+        took_us: clock::micros(ended.took),
+        first_token_us: answer.first_token.map(clock::micros),
         tokens: ended.facts.usage.filter(|_| ended.facts.usage_final).map(tokens),
         cost_pico: cost.map(|cost| cost.0),
         output_chars: length(&ended.facts),
@@ -38,8 +39,8 @@ pub(super) fn write(
     let callers = content(endpoint, &primary.answer).filter(|_| ok);
     let mut side = Side {
         ok,
-        took_us: micros(primary.took),
-        first_token_us: primary.first_token.map(micros),
+        took_us: clock::micros(primary.took),
+        first_token_us: primary.first_token.map(clock::micros),
         tokens: primary.usage.map(tokens),
         cost_pico: primary.cost.map(|cost| cost.0),
         output_chars: primary.output_chars,
@@ -97,8 +98,4 @@ fn tokens(usage: Usage) -> Tokens {
         output: usage.output,
         reasoning: usage.reasoning,
     }
-}
-
-fn micros(time: std::time::Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

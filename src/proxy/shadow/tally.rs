@@ -45,7 +45,7 @@ impl Tally {
         if !self.recorder.is_on() || (bytes.is_empty() && !cut) {
             return;
         }
-        let body = Body::of(&self.request_id, part, now_us(), bytes, most, cut);
+        let body = Body::of(&self.request_id, part, clock::unix_us(), bytes, most, cut);
         self.recorder.put(Record::Body(Box::new(body)));
     }
 
@@ -92,7 +92,7 @@ impl Tally {
             request_id: self.request_id.clone(),
             route: Arc::clone(&self.plan.route),
             shadow: Arc::clone(&self.plan.name),
-            at_us: now_us(),
+            at_us: clock::unix_us(),
             model: Arc::clone(&self.model),
             primary_model: Arc::clone(&self.primary_model),
             ..Attempt::default()
@@ -100,11 +100,6 @@ impl Tally {
         fill(&mut attempt);
         self.recorder.put(Record::Shadow(Box::new(attempt)));
     }
-}
-
-/// In microseconds since 1970.
-fn now_us() -> u64 {
-    u64::try_from(clock::unix_time().as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Drop for Tally {
