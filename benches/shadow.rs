@@ -1,8 +1,8 @@
 //! What a caller feels of a shadow whose candidate hangs: the ratio of its median and 99th percentile to those without a shadow.
 //!
 //! Run with `make bench-shadow`. Both routes are served by one process, in turn, so that what else the machine does falls on both. All
-//! requests are copied; the candidate takes every connection and never says a word. The caller's own provider answers after 10 ms: a
-//! language model is slower.
+//! requests are copied; the candidate takes every connection and never says a word. The caller's own provider answers after 50 ms:
+//! language models are slower. Callers and provider are in this process and want the processors too, so there are few of them.
 
 #![expect(
     clippy::unwrap_used,
@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 const PAIRS: usize = 10;
 const CALLERS: usize = 8;
 /// Of each caller in each run.
-const REQUESTS: usize = 150;
-const THINKING: Duration = Duration::from_millis(10);
+const REQUESTS: usize = 125;
+const THINKING: Duration = Duration::from_millis(50);
 /// A shadow may cost a caller so much.
 const MOST: f64 = 1.05;
 

@@ -14,6 +14,7 @@ pub mod wire;
 pub mod clock;
 pub mod config;
 pub mod observe;
+pub mod threads;
 
 pub mod mock;
 pub mod record;

@@ -5,7 +5,6 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock;
 use crate::record::{RecordStore, StoreError};
+use crate::threads;
 
 /// Reads records. One per process, shared by reference.
 pub struct Reader {
@@ -91,7 +91,7 @@ impl Reader {
         let asked = Arc::new(Mutex::new(asked));
         for mut store in stores {
             let asked = Arc::clone(&asked);
-            thread::Builder::new().name("records-read".to_owned()).spawn(move || {
+            threads::behind("records-read", move || {
                 while let Some(question) = next(&asked) {
                     question(&mut *store);
                 }
@@ -141,7 +141,7 @@ impl Reader {
         let (give, pieces) = mpsc::channel(PIECES);
         let exporting = Exporting(Arc::clone(&self.exporting));
         let runtime = tokio::runtime::Handle::current();
-        let spawned = thread::Builder::new().name("records-export".to_owned()).spawn(move || {
+        let spawned = threads::behind("records-export", move || {
             let _exporting = exporting;
             let stopped = Arc::new(AtomicBool::new(false));
             store.limit(Some(clock::now() + EXPORT_TIME_MAX), Arc::clone(&stopped));

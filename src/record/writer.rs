@@ -10,6 +10,7 @@ use crate::clock;
 use crate::observe::RecordSeries;
 use crate::record::queue::{Answer, Item};
 use crate::record::{Record, RecordStore, Recorder, StoreError, Taken};
+use crate::threads;
 
 /// Records of one transaction.
 const BATCH: usize = 500;
@@ -81,7 +82,7 @@ impl Keeping {
             wait: RETRY_FIRST,
         };
         let (say_opened, opened) = sync_channel(1);
-        thread::Builder::new().name("records".to_owned()).spawn(move || {
+        threads::behind("records", move || {
             writer.run(&say_opened);
             let _ = say.send(());
         })?;

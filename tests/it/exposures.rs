@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Connection, Dimmer, explained, listeners, request, switch, wait_until};
+use crate::limits::{refused, waits};
 use crate::upstreams::{
     After, Api, STREAM_HEAD, Upstream, answers_status, answers_well, chunk, hangs_before_head, json as whole,
     refuses_connections,
@@ -247,6 +248,57 @@ fn callers_that_hang_up_and_answers_that_are_cut() {
     drop(leaves);
     wait_until("the hang-up is in the record", || written(&dimmer) >= 2.0);
     assert_eq!(written(&dimmer), 2.0);
+}
+
+#[test]
+fn what_a_drain_finishes_is_kept_with_what_was_said_before_it_ended() {
+    let (upstream, answer_now) = waits();
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(Api::Chat).model("good", &upstream).route("ok", "good", "");
+    let _ = write!(world.config, "[records]\nurl = \"sqlite:{}/records.db\"\n", folder.path().display());
+    let mut dimmer = Dimmer::start(&world.config);
+    let mut caller = Connection::open(dimmer.data);
+    let path = format!("/ok{}", Api::Chat.path());
+    caller.send_request("POST", &path, HEADERS, Api::Chat.ask(true).as_bytes());
+    let head = caller.head();
+    let id = head.header("x-dimmer-request-id").unwrap().to_owned();
+    let early = json!({ "request_id": id, "name": "thumbs", "value": true }).to_string();
+    let said = request(dimmer.data, "POST", "/dimmer/v1/feedback", HEADERS, early.as_bytes());
+    assert_eq!((said.status, said.json()), (200, json!({ "durable": true })), "{}", said.text());
+    let data = dimmer.data;
+    dimmer.send_terminate();
+    wait_until("new callers are refused", || refused(data));
+    answer_now.send(()).unwrap();
+    let (_, whole) = caller.body(head.framing("POST"));
+    assert!(whole, "the drain lets it end");
+    assert_eq!(dimmer.wait_exit().code(), Some(0));
+    let later = Dimmer::start(&world.config);
+    let told = told(&later, &id);
+    assert_eq!([&told["outcome"], &told["feedback"][0]["value"]], [&json!("ok"), &json!(1.0)], "{told:#}");
+}
+
+#[test]
+fn who_is_pinned_apart_from_a_fresh_draw_is_marked() {
+    let world =
+        World::new(Api::Chat).model("good", &answers_well(Api::Chat)).model("new", &answers_well(Api::Chat));
+    let world = world.route("pinned", "good", "pin = \"conversation\"");
+    let nearly = |good: &str, new: &str| {
+        world.config.replace("{ \"good\" = 100 }", &format!("{{ good = {good}, new = {new} }}"))
+    };
+    let dimmer = Dimmer::start(&nearly("99.9999", "0.0001"));
+    let before = of(&dimmer, &world.ask(&dimmer, "pinned", false));
+    assert_eq!(
+        [&before["flags"][0]["variant"], &before["flags"][0]["pinned_apart"]],
+        [&json!("good"), &json!(false)],
+        "{before:#}"
+    );
+    dimmer.reload_and_wait(&nearly("0.0001", "99.9999"));
+    let after = of(&dimmer, &world.ask(&dimmer, "pinned", false));
+    assert_eq!(
+        [&after["flags"][0]["variant"], &after["flags"][0]["pinned_apart"]],
+        [&json!("good"), &json!(true)],
+        "{after:#}"
+    );
 }
 
 #[test]

@@ -391,7 +391,7 @@ fn comments_are_a_sign_of_life() {
 }
 
 /// A provider that sends its answer when the test says so.
-fn waits() -> (Upstream, std::sync::mpsc::Sender<()>) {
+pub(crate) fn waits() -> (Upstream, std::sync::mpsc::Sender<()>) {
     let (say, word) = std::sync::mpsc::channel::<()>();
     let word = std::sync::Mutex::new(word);
     let upstream = Upstream::new(move |peer, request| {
@@ -443,7 +443,7 @@ fn a_drain_finishes_what_is_in_flight_and_takes_nothing_new() {
 }
 
 /// Nobody accepts, or whoever does says 503 `dimmer_draining`.
-fn refused(data: SocketAddr) -> bool {
+pub(crate) fn refused(data: SocketAddr) -> bool {
     let Some(mut connection) = Connection::try_open(data) else { return true };
     connection.try_send(b"GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n");
     match connection.try_head() {

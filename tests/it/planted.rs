@@ -12,8 +12,10 @@ use crate::harness::{Dimmer, listeners, request, wait_until};
 use crate::shadow_report::asked;
 use crate::upstreams::{After, Upstream, json as whole};
 
-/// So many users ask once each.
-const USERS: u64 = 500;
+/// So many users ask once each; `make test-long` sends 10,000.
+fn users() -> u64 {
+    if std::env::var_os("DIMMER_TEST_LONG").is_some() { 10_000 } else { 500 }
+}
 
 /// A number that is a user's own, the same in each run.
 fn drawn(user: u64, what: u64) -> u64 {
@@ -73,7 +75,7 @@ fn what_was_planted_is_found_and_nothing_else() {
     let models = [model(1.0, None), model(1.6, Some(4))];
     let models = [&models[0], &models[1]];
     let mut dimmer = Dimmer::start(&config("", models));
-    for user in 0..USERS {
+    for user in 0..users() {
         let body = json!({
             "model": "old", "user": user.to_string(), "response_format": { "type": "json_object" },
             "messages": [{ "role": "system", "content": "-" }, { "role": "user", "content": "What is it? As JSON." }],
@@ -84,7 +86,7 @@ fn what_was_planted_is_found_and_nothing_else() {
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
     wait_until("all copies are in the record", || {
-        asked(&dimmer, "/api/v1/shadow/r/s", "").json()["coverage"]["answered"] == USERS
+        asked(&dimmer, "/api/v1/shadow/r/s", "").json()["coverage"]["answered"] == users()
     });
     let report = asked(&dimmer, "/api/v1/shadow/r/s", "").json();
     let one = &report["comparisons"][0];

@@ -20,6 +20,7 @@ const ROOMS: &[(&str, u8)] = &[
     ("stats", 1),
     ("wire", 1),
     ("clock", 2),
+    ("threads", 2),
     ("config", 2),
     ("observe", 2),
     ("snapshot", 3),

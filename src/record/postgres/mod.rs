@@ -17,7 +17,7 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Config, Error, NoTls};
 
 use crate::config::{PostgresPlace, PostgresTls};
-use crate::record::sql::schema::{STEPS, VERSION};
+use crate::record::sql::schema::{BY_KEY, STEPS, VERSION};
 use crate::record::sql::{Insert, Place, Row, Sql, Trouble, Value};
 
 /// To a server in the same network.
@@ -187,7 +187,7 @@ impl OpenServer {
         }
         for (step, statements) in (1_i64..).zip(STEPS) {
             if step > version {
-                self.execute(statements)?;
+                self.execute(&statements.replace(BY_KEY, ""))?;
                 self.execute(&format!("INSERT INTO schema_version (version) VALUES ({step})"))?;
             }
         }

@@ -1,5 +1,6 @@
 //! What is taken out of the tables: what is old, and what one user left.
 
+use super::rows::{EXPOSURES, FLAGS};
 use super::{Row, Sql, Trouble, Value};
 use crate::record::hash::Hasher;
 use crate::record::sql::schema::TABLES;
@@ -12,8 +13,15 @@ const REQUESTS: usize = 200;
 /// One step; gives the number of rows, 0 when nothing is left to delete.
 pub(super) fn expire(sql: &mut dyn Sql, before_us: u64) -> Result<u64, Trouble> {
     let mut deleted = 0_u64;
-    // Exposures come first: what is left of one for a moment is found by nobody.
     for (table, key) in TABLES {
+        if table == FLAGS.table {
+            // They have no index by time: they went with their exposures.
+            continue;
+        }
+        if table == EXPOSURES.table {
+            deleted = deleted.saturating_add(expire_exposures(sql, before_us)?);
+            continue;
+        }
         let statement = format!(
             "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE at_us < $1 ORDER BY at_us LIMIT {STEP})"
         );
@@ -25,6 +33,32 @@ pub(super) fn expire(sql: &mut dyn Sql, before_us: u64) -> Result<u64, Trouble> 
         sql.give_back(false)?;
     }
     Ok(deleted)
+}
+
+/// Exposures and what their flags said go together.
+fn expire_exposures(sql: &mut dyn Sql, before_us: u64) -> Result<u64, Trouble> {
+    sql.begin(false)?;
+    let find = format!("SELECT request_id FROM exposures WHERE at_us < $1 ORDER BY at_us LIMIT {STEP}");
+    let mut ids = Vec::new();
+    for mut row in sql.rows(&find, &[before_us.into()])? {
+        ids.push(row.text()?.as_str().into());
+    }
+    let mut deleted = 0_u64;
+    if !ids.is_empty() {
+        let requests = among(&ids);
+        for table in [FLAGS.table, EXPOSURES.table] {
+            let statement = format!("DELETE FROM {table} WHERE request_id IN ({requests})");
+            deleted = deleted.saturating_add(sql.run(&statement, &ids)?);
+        }
+    }
+    sql.commit()?;
+    Ok(deleted)
+}
+
+/// `$1, $2, …`: a place for each.
+fn among(ids: &[Value]) -> String {
+    let places: Vec<String> = (1..=ids.len()).map(|place| format!("${place}")).collect();
+    places.join(", ")
 }
 
 /// What a request of the user left traces under.
@@ -78,10 +112,6 @@ fn left(rows: Vec<Row>) -> Result<Left, Trouble> {
 }
 
 fn delete(sql: &mut dyn Sql, left: &Left) -> Result<(), Trouble> {
-    let among = |ids: &[Value]| {
-        let places: Vec<String> = (1..=ids.len()).map(|place| format!("${place}")).collect();
-        places.join(", ")
-    };
     let requests = among(&left.requests);
     for (table, _) in TABLES.iter().filter(|(table, _)| *table != "feedback") {
         sql.run(&format!("DELETE FROM {table} WHERE request_id IN ({requests})"), &left.requests)?;

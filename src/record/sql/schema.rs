@@ -3,7 +3,7 @@
 //! Both databases understand these statements; SQLite reads the types as its own kinds. A step that was released is never
 //! changed: what is new is a new step.
 
-/// All steps, oldest first.
+/// All steps, oldest first. What SQLite alone understands is taken out for PostgreSQL: [`BY_KEY`].
 pub(in crate::record) const STEPS: &[&str] = &[FIRST];
 
 /// What this dimmer knows.
@@ -18,7 +18,7 @@ CREATE TABLE exposures (
     input_tokens BIGINT, cached_tokens BIGINT, cache_write_tokens BIGINT, output_tokens BIGINT, reasoning_tokens BIGINT,
     cost_pico_usd BIGINT, output_chars BIGINT, output_words BIGINT, json_valid BOOLEAN, refused BOOLEAN NOT NULL,
     tries BIGINT NOT NULL
-);
+) WITHOUT ROWID;
 CREATE INDEX exposures_by_time ON exposures (at_us, request_id);
 CREATE INDEX exposures_by_route ON exposures (route, at_us, request_id);
 CREATE INDEX exposures_by_answer ON exposures (answer_id);
@@ -27,9 +27,8 @@ CREATE TABLE exposure_flags (
     request_id TEXT NOT NULL, flag TEXT NOT NULL, place BIGINT NOT NULL, at_us BIGINT NOT NULL, variant TEXT NOT NULL,
     rule TEXT, passed TEXT, reason TEXT NOT NULL, unit TEXT, served TEXT, tried BOOLEAN NOT NULL, pinned_apart BOOLEAN NOT NULL,
     outcome TEXT NOT NULL, output_chars BIGINT, json_valid BOOLEAN, PRIMARY KEY (request_id, flag)
-);
+) WITHOUT ROWID;
 CREATE INDEX exposure_flags_by_flag ON exposure_flags (flag, at_us, request_id);
-CREATE INDEX exposure_flags_by_time ON exposure_flags (at_us);
 CREATE TABLE feedback (
     names TEXT NOT NULL, id TEXT NOT NULL, client TEXT NOT NULL, name TEXT NOT NULL, value DOUBLE PRECISION NOT NULL,
     at_us BIGINT NOT NULL, judge TEXT, PRIMARY KEY (names, id, client, name)
@@ -65,6 +64,9 @@ CREATE TABLE bodies (
 );
 CREATE INDEX bodies_by_time ON bodies (at_us);
 ";
+
+/// SQLite keeps such a table in the tree of its key, which spares each row another tree.
+pub(in crate::record) const BY_KEY: &str = " WITHOUT ROWID";
 
 /// The tables, for who looks at each in turn: its name and what tells its rows apart.
 pub(in crate::record) const TABLES: [(&str, &str); 6] = [

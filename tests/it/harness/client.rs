@@ -227,6 +227,10 @@ impl Connection {
 }
 
 impl Head {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     pub(crate) fn framing(&self, method: &str) -> Framing {
         let value = |name: &str| self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value);
         if method == "HEAD" || matches!(self.status, 100..200 | 204 | 304) {
