@@ -7,6 +7,7 @@ mod answers;
 mod body;
 mod openapi;
 mod operations;
+mod plan;
 mod records;
 mod refusal;
 mod reports;

@@ -6,10 +6,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use crate::config::Role;
 use crate::control::api::shapes::{
     Aim, Audit, Breakers, ConfigView, Done, ExplainAsk, FlagView, Flags, ForgetAsk, Forgotten, Kills,
-    Nothing, RecordsView, RollbackAsk, RollbackView, Rollbacks, SetPercent, Shadows, WebhooksTested, Why,
+    Nothing, PreviewAsk, RecordsView, RollbackAsk, RollbackView, Rollbacks, SetPercent, Shadows,
+    WebhooksTested, Why,
 };
 use crate::report::adoption::Adoption;
 use crate::report::impact::Impact;
+use crate::report::plan::Preview;
 use crate::report::shadow::{Pairs, Report};
 
 /// Which operation: what answers is chosen by it, so that none can be in the table and not be served.
@@ -20,6 +22,7 @@ pub(super) enum Id {
     ReadFlag,
     SetPercent,
     ResetPercent,
+    PreviewPercent,
     Kill,
     Revive,
     ListKills,
@@ -177,6 +180,16 @@ pub(super) static OPERATIONS: &[Operation] = &[
             "/flags/{key}/rules/{rule}/override",
             (None, Gives::Json(of::<FlagView>)),
             "Let the file's percentage count again",
+        )
+    },
+    Operation {
+        role: Role::Viewer,
+        ..write(
+            Id::PreviewPercent,
+            "previewPercent",
+            "/flags/{key}/rules/{rule}/preview",
+            (Some(of::<PreviewAsk>), Gives::Json(of::<Preview>)),
+            "How many of the users seen would get another variant with another percentage; nothing is changed",
         )
     },
     Operation {

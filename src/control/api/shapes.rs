@@ -109,6 +109,17 @@ pub struct SetPercent {
     pub reason: String,
 }
 
+/// `POST /flags/{key}/rules/{rule}/preview`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PreviewAsk {
+    /// From 0 to 100 in steps of 0.0001.
+    pub percent: f64,
+    /// How far back to look, such as `24h`; an hour unless given, and seven days at most.
+    #[serde(default)]
+    pub window: Option<String>,
+}
+
 /// `POST /kill`, `POST /revive`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

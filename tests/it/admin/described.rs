@@ -14,6 +14,12 @@ fn calls() -> Vec<(&'static str, &'static str, Value, u16)> {
         ("listFlags", "/flags", Value::Null, 200),
         ("readFlag", "/flags/model", Value::Null, 200),
         ("setPercent", "/flags/model/rules/everyone", json!({ "percent": 12.5, "reason": "r" }), 200),
+        (
+            "previewPercent",
+            "/flags/model/rules/everyone/preview",
+            json!({ "percent": 25, "window": "2h" }),
+            200,
+        ),
         ("listFlags", "/flags", Value::Null, 200),
         ("exportFlags", "/flags/export", Value::Null, 200),
         ("resetPercent", "/flags/model/rules/everyone/override", Value::Null, 200),
