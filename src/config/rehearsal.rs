@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use crate::config::files::read_text;
 use crate::config::load::CONFIG_BYTES_MAX;
@@ -62,8 +62,9 @@ impl Environment for Rehearsal<'_> {
     fn text(&self, path: &Path, bytes_max: u64) -> Result<String, String> {
         match self.source {
             Source::Sent(files) => {
-                let sent = path.to_str().and_then(|name| files.get(name));
-                let text = sent.ok_or_else(|| {
+                let wanted = plain(path);
+                let sent = files.iter().find(|(name, _)| plain(Path::new(name)) == wanted);
+                let (_, text) = sent.ok_or_else(|| {
                     "did not come with the file, and no other is read here: `dimmer plan` sends it; in the API it stands in `files`"
                         .to_owned()
                 })?;
@@ -74,12 +75,17 @@ impl Environment for Rehearsal<'_> {
             }
             Source::Disk(base, found) => {
                 let text = read_text(path, bytes_max)?;
-                let name = path.strip_prefix(base).unwrap_or(path).display().to_string();
-                found.borrow_mut().insert(name, text.clone());
+                let name = plain(path.strip_prefix(base).unwrap_or(path));
+                found.borrow_mut().insert(name.display().to_string(), text.clone());
                 Ok(text)
             }
         }
     }
+}
+
+/// `./a` is `a`.
+fn plain(path: &Path) -> PathBuf {
+    path.components().filter(|part| *part != Component::CurDir).collect()
 }
 
 /// Of the machine where the file is to serve nothing is known here.

@@ -348,7 +348,8 @@ fn a_preview_says_what_setting_it_does() {
 
 #[test]
 fn what_was_set_and_killed_is_a_part_of_it() {
-    let dimmer = start();
+    let mut dimmer = start();
+    dimmer.expect_log("an override was dropped");
     let config = listeners("workers = 1") + CONFIG;
     let set = json!({ "percent": 80, "reason": "a test" });
     assert_eq!(call(&dimmer, "PATCH", "/flags/model/rules/canary", &set).status, 200);

@@ -74,7 +74,7 @@ fn what_the_file_names_comes_with_it() {
     std::fs::write(folder.path().join("kind.md"), "Be very kind.").unwrap();
     std::fs::write(folder.path().join("key.txt"), "sk-this-is-a-secret-of-the-operator").unwrap();
     let toml = config()
-        .replace("text = \"Be kind.\"", "file = \"kind.md\"")
+        .replace("text = \"Be kind.\"", "file = \"./kind.md\"")
         .replace("[models.new]", "[providers.real]\ndialect = \"openai\"\nbase_url = \"https://api.example/v1\"\napi_key = \"file:key.txt\"\n[models.new]")
         .replace(
             "[[flags.model.rules]]",
@@ -100,7 +100,7 @@ fn what_the_file_names_comes_with_it() {
         "flag model (changed): ",
         "rule chosen: new, at 100 %: it takes 10 users",
         "provider `real` is new",
-        "prompt `b`: file is \"kind.md\", and was not said",
+        "prompt `b`: file is \"./kind.md\", and was not said",
         "How this was counted:",
     ] {
         assert!(text.contains(part), "{part}: {text}");
