@@ -61,6 +61,8 @@ mod http2;
 #[cfg(test)]
 mod http_replies;
 #[cfg(test)]
+mod hygiene;
+#[cfg(test)]
 mod impact;
 #[cfg(test)]
 mod judges;
