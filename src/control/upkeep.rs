@@ -25,6 +25,8 @@ pub struct Upkeep {
     reader: Arc<Reader>,
     /// Locked for a look at a time.
     seen: Mutex<Seen>,
+    /// Held while the records are asked: who comes meanwhile waits for that answer.
+    asking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -35,8 +37,8 @@ struct Seen {
     requests: BTreeMap<String, u64>,
     /// When that was, in whole seconds of the process's life.
     looked_s: u64,
-    /// When the records were last asked.
-    asked_at: Option<Duration>,
+    /// When the records are to be asked again; `None`: they never were.
+    ask_from: Option<Duration>,
     /// Something is to be kept.
     new: bool,
 }
@@ -56,6 +58,8 @@ const VERSION: u32 = 1;
 const EVERY: Duration = Duration::from_secs(60);
 /// The records are asked this often at most: who is on their page looks every few seconds.
 const RECORDS_EVERY: Duration = Duration::from_secs(300);
+/// Where they could not be read.
+const RECORDS_AGAIN: Duration = Duration::from_secs(10);
 
 impl fmt::Debug for Upkeep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,7 +70,7 @@ impl fmt::Debug for Upkeep {
 impl Upkeep {
     /// Over what serves. What it knew before a restart is given to it as a note before it first looks.
     pub fn new(store: Arc<Store>, metrics: Arc<Metrics>, reader: Arc<Reader>) -> Self {
-        Self { store, metrics, reader, seen: Mutex::default() }
+        Self { store, metrics, reader, seen: Mutex::default(), asking: tokio::sync::Mutex::default() }
     }
 
     /// Looks again and again.
@@ -100,9 +104,10 @@ impl Upkeep {
 
     async fn look(&self) {
         self.tick();
+        let _one_at_a_time = self.asking.lock().await;
         let Some(flags) = self.questions() else { return };
         let answer = self.reader.read(move |store| newest(store, flags)).await;
-        self.seen().heard(answer, clock::unix_ms());
+        self.seen().heard(answer, clock::unix_ms(), clock::uptime());
     }
 
     fn tick(&self) {
@@ -120,10 +125,9 @@ impl Upkeep {
             "off".clone_into(&mut seen.watched.record);
             return None;
         }
-        if seen.asked_at.is_some_and(|at| now.saturating_sub(at) < RECORDS_EVERY) {
+        if seen.ask_from.is_some_and(|from| now < from) {
             return None;
         }
-        seen.asked_at = Some(now);
         let quiet = seen.watched.flags.iter().filter(|(_, quiet)| !quiet.asked || quiet.quiet_s > 0);
         Some(quiet.map(|(key, _)| key.clone()).collect())
     }
@@ -171,7 +175,9 @@ impl Seen {
     }
 
     /// What the records said. The gateways' clocks may differ a little: what comes from the future is from now.
-    fn heard(&mut self, answer: Result<Newest, StoreError>, now_ms: u64) {
+    fn heard(&mut self, answer: Result<Newest, StoreError>, now_ms: u64, uptime: Duration) {
+        let wait = if answer.is_ok() { RECORDS_EVERY } else { RECORDS_AGAIN };
+        self.ask_from = Some(uptime.saturating_add(wait));
         let found = match answer {
             Ok(found) => found,
             Err(error) => {

@@ -80,7 +80,7 @@ fn what_the_configuration_has_not_is_forgotten() {
 #[test]
 fn the_records_know_of_other_gateways() {
     let check = |mut seen: Seen, at_ms: u64, expected: Quiet| {
-        seen.heard(Ok(vec![("f".to_owned(), at_ms), ("gone".to_owned(), at_ms)]), 1_100_000);
+        seen.heard(Ok(vec![("f".to_owned(), at_ms), ("gone".to_owned(), at_ms)]), 1_100_000, Duration::ZERO);
         assert_eq!((seen.watched.flags["f"], seen.watched.record.as_str()), (expected, "read"), "{at_ms}");
     };
     let watched = |evaluations: u64| {
@@ -103,7 +103,11 @@ fn the_records_know_of_other_gateways() {
 fn records_that_cannot_be_read_are_said() {
     let mut seen = Seen::default();
     look(&mut seen, 0, 0);
-    seen.heard(Err(StoreError { message: "it is away".to_owned(), hopeless: false }), 1_000_000);
+    seen.heard(
+        Err(StoreError { message: "it is away".to_owned(), hopeless: false }),
+        1_000_000,
+        Duration::ZERO,
+    );
     assert_eq!((seen.watched.flags["f"], seen.watched.record.as_str()), (quiet(0, false, 0), "it is away"));
 }
 
