@@ -1,5 +1,7 @@
 //! Builds the rooms, starts their threads, drains them; the only file that sees every room.
 
+mod manager;
+
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -107,7 +109,9 @@ struct Room {
 impl Room {
     /// Loads the configuration again. Gives the files whose change matters from now on.
     fn reload(&self) -> Vec<Watched> {
+        manager::reloads();
         let reloaded = self.loader.again(&self.store);
+        manager::serves(self.store.load().generation);
         let switchboard = Arc::clone(&self.switchboard);
         // On its own: a disk that hangs must keep neither the next change nor a signal to stop waiting.
         tokio::spawn(async move { switchboard.reloaded(reloaded.refused.as_deref()).await });
@@ -287,6 +291,7 @@ impl Started {
         if let Some(changes) = changes {
             tokio::spawn(reload_on_change(changes, room.clone()));
         }
+        manager::serves(store.load().generation);
         if signals.stop(&room, &workers).await == Stop::WorkerLost {
             readiness.set(false);
             room.keeper.close(LAST_WRITES);
@@ -297,6 +302,7 @@ impl Started {
         readiness.set(false);
         let patience = store.load().config.server.drain;
         tracing::info!(patience_s = patience.as_secs_f64(), "draining: new connections are refused");
+        manager::drains(patience);
         drain.send_replace(true);
         let ended = signals.wait_for(workers, patience).await;
         // No caller's request is left that could be copied.
