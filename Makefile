@@ -12,13 +12,17 @@ TOOLS := $(CURDIR)/target/tools
 CLIENTS := $(CURDIR)/target/clients
 DENY := $(TOOLS)/bin/cargo-deny --locked --config .deny.toml
 
-.PHONY: help run check fmt lint tidy deny test prepare test-long fuzz fuzz-keep bench bench-shadow
+.PHONY: help run native check fmt lint tidy deny test prepare test-long fuzz fuzz-keep bench bench-shadow
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: ## serve routes.toml: no key and no network needed
 	$(CARGO) run --release --locked
+
+native: prepare ## dimmer with Prometheus and PostgreSQL on this machine, without containers
+	$(CARGO) build --locked --release --bin dimmer
+	deploy/native/start --postgres
 
 check: fmt lint tidy deny ## format, lints, house rules, licences and advisories; before each commit
 	@echo "make check: all good"

@@ -1,5 +1,7 @@
 //! Builds the rooms, starts their threads, drains them; the only file that sees every room.
 
+mod manager;
+
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -15,7 +17,9 @@ use tokio::sync::{mpsc, watch};
 
 use crate::config::{self, RecordsPlace, RecordsSpec, StateSpec, UserIds, Watched};
 use crate::control::webhooks::Webhooks;
-use crate::control::{Admin, Api, Exposed, LoadError, Loader, Readiness, Rollbacks, Switchboard, Traffic};
+use crate::control::{
+    Admin, Api, Exposed, LoadError, Loader, Readiness, Rollbacks, Switchboard, Traffic, Upkeep,
+};
 use crate::explain::Running;
 use crate::names::KillTarget;
 use crate::observe::{GatewaySeries, KillSeries, Metrics, StateSeries};
@@ -105,7 +109,9 @@ struct Room {
 impl Room {
     /// Loads the configuration again. Gives the files whose change matters from now on.
     fn reload(&self) -> Vec<Watched> {
+        manager::reloads();
         let reloaded = self.loader.again(&self.store);
+        manager::serves(self.store.load().generation);
         let switchboard = Arc::clone(&self.switchboard);
         // On its own: a disk that hangs must keep neither the next change nor a signal to stop waiting.
         tokio::spawn(async move { switchboard.reloaded(reloaded.refused.as_deref()).await });
@@ -272,11 +278,12 @@ impl Started {
         follow_breakers(&room).await;
         tokio::spawn(notes::keep(Arc::clone(&room.keeper), Arc::clone(&pins)));
         tokio::spawn(notes::keep(Arc::clone(&room.keeper), Arc::clone(room.loader.ledgers())));
+        let upkeep = keep_up(&room, &metrics, &records).await;
         let admin_room = Arc::new(Admin {
             store: Arc::clone(&store),
             metrics,
             readiness: Arc::clone(&readiness),
-            api: Arc::new(api(&room, &pins, records).await),
+            api: Arc::new(api(&room, &pins, records, &upkeep).await),
             in_need,
         });
         let admin_listener = tokio::net::TcpListener::from_std(admin)?;
@@ -284,6 +291,7 @@ impl Started {
         if let Some(changes) = changes {
             tokio::spawn(reload_on_change(changes, room.clone()));
         }
+        manager::serves(store.load().generation);
         if signals.stop(&room, &workers).await == Stop::WorkerLost {
             readiness.set(false);
             room.keeper.close(LAST_WRITES);
@@ -294,6 +302,7 @@ impl Started {
         readiness.set(false);
         let patience = store.load().config.server.drain;
         tracing::info!(patience_s = patience.as_secs_f64(), "draining: new connections are refused");
+        manager::drains(patience);
         drain.send_replace(true);
         let ended = signals.wait_for(workers, patience).await;
         // No caller's request is left that could be copied.
@@ -304,6 +313,7 @@ impl Started {
         let _ = tokio::time::timeout(LAST_WRITES, notes::keep_now(&room.keeper, &*pins)).await;
         let spent = notes::keep_now(&room.keeper, &**room.loader.ledgers());
         let _ = tokio::time::timeout(LAST_WRITES, spent).await;
+        let _ = tokio::time::timeout(LAST_WRITES, notes::keep_now(&room.keeper, &*upkeep)).await;
         room.keeper.close(LAST_WRITES);
         Ok(ended)
     }
@@ -418,8 +428,18 @@ fn random_secret() -> Vec<u8> {
 /// Under which name the state keeps it.
 const RECORDS_SECRET: &str = "records_secret";
 
+/// Watches what nobody asks for, from where the last process left off.
+async fn keep_up(room: &Room, metrics: &Arc<Metrics>, records: &Records) -> Arc<Upkeep> {
+    let upkeep = Upkeep::new(Arc::clone(&room.store), Arc::clone(metrics), Arc::clone(&records.reader));
+    let upkeep = Arc::new(upkeep);
+    notes::restore(&room.keeper, &*upkeep).await;
+    tokio::spawn(Arc::clone(&upkeep).watch());
+    tokio::spawn(notes::keep(Arc::clone(&room.keeper), Arc::clone(&upkeep)));
+    upkeep
+}
+
 /// What operators ask and do, over what serves.
-async fn api(room: &Room, pins: &Arc<Pins>, records: Arc<Records>) -> Api {
+async fn api(room: &Room, pins: &Arc<Pins>, records: Arc<Records>, upkeep: &Arc<Upkeep>) -> Api {
     let traffic = Arc::new(InFlight(Arc::clone(room.loader.flights())));
     let rollbacks = Arc::new(Rollbacks::new(Arc::clone(&room.switchboard), traffic).await);
     Api {
@@ -429,6 +449,7 @@ async fn api(room: &Room, pins: &Arc<Pins>, records: Arc<Records>) -> Api {
         breakers: Arc::clone(room.loader.breakers()),
         explainer: Arc::new(Running::new(Arc::clone(&room.store), Arc::clone(pins))),
         records,
+        upkeep: Arc::clone(upkeep),
         file: room.path.clone(),
     }
 }

@@ -10,6 +10,7 @@ mod ended;
 mod explain;
 mod flags;
 mod healthcheck;
+mod hygiene;
 mod impact;
 mod kill;
 mod kills;
@@ -54,7 +55,7 @@ use ended::code;
                   http://127.0.0.1:9901. A token, where it wants one, is read from DIMMER_ADMIN_TOKEN or from the file that \
                   DIMMER_ADMIN_TOKEN_FILE names. `--json` prints what the gateway answered.\n\n\
                   Exit codes: 0 done; 1 wrong, refused or not reached; 2 the command line is wrong; 3 done, but not durable: a \
-                  restart may forget it.\n\
+                  restart may forget it; 4 of `hygiene`: there is something to tidy up.\n\
                   Logs go to standard error as JSON; DIMMER_LOG=debug shows more, DIMMER_LOG=info,dimmer::access=debug one line per request."
 )]
 struct Arguments {
@@ -95,6 +96,8 @@ enum Command {
     Impact(impact::Arguments),
     /// Show who is served by which model
     Adoption(adoption::Arguments),
+    /// Say what may be tidied up: flags past their date, rollouts that ended, what nobody asks for or names
+    Hygiene(hygiene::Arguments),
     /// Show who did what and why, and verify that nobody changed it
     Audit(audit::Arguments),
     /// Show what is kept of requests, export it, forget a user
@@ -146,6 +149,7 @@ pub fn run() -> ExitCode {
         Command::Shadow(arguments) => code(shadow::run(&arguments, &mut out)),
         Command::Impact(arguments) => code(impact::run(&arguments, &mut out)),
         Command::Adoption(arguments) => code(adoption::run(&arguments, &mut out)),
+        Command::Hygiene(arguments) => code(hygiene::run(&arguments, &mut out)),
         Command::Audit(arguments) => code(audit::run(&arguments, &mut out)),
         Command::Records(arguments) => code(records::run(&arguments, &mut out)),
         Command::Webhooks(arguments) => code(webhooks::run(&arguments, &mut out)),

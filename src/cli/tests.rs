@@ -162,6 +162,7 @@ fn readers_have_json_and_askers_an_address() {
         &["breakers"],
         &["impact"],
         &["adoption"],
+        &["hygiene"],
         &["audit"],
         &["config"],
     ];

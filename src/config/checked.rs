@@ -10,6 +10,7 @@ mod keeping;
 mod price;
 mod records;
 mod shadow;
+mod unused;
 mod upstream;
 
 pub use fallback::{FallbackCauses, FallbackOn};
@@ -17,6 +18,7 @@ pub use feedback::{Better, FeedbackSpec};
 pub use judge::{Evaluator, Judge};
 pub use price::{Price, PriceSource};
 pub use shadow::Shadow;
+pub use unused::{Unused, UnusedKind};
 pub use upstream::{HttpReply, Retries};
 
 use std::net::SocketAddr;
@@ -72,6 +74,8 @@ pub struct Config {
     pub records: RecordsSpec,
     /// `[[webhooks]]`, in the file's order.
     pub webhooks: Vec<Webhook>,
+    /// What is declared and nothing uses.
+    pub unused: Vec<Unused>,
     /// What is odd but not wrong, one line each, like errors.
     pub warnings: Vec<String>,
     /// What stands in the file, word by word; references to secrets as they are written, never what they refer to.

@@ -174,6 +174,7 @@ impl Admin {
     fn metrics(&self, snapshot: &Snapshot) -> Response<Full<Bytes>> {
         // A rest ends by itself: nobody is told of it, so it is counted when it is asked for.
         self.metrics.keys_resting(snapshot.resting_keys(clock::uptime()));
+        self.api.upkeep.show();
         match self.metrics.render() {
             Ok(page) => {
                 let mut response = text(StatusCode::OK, &page);

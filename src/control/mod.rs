@@ -15,6 +15,7 @@ mod targets;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod upkeep;
 pub mod webhooks;
 
 pub use admin::{Admin, Readiness};
@@ -23,3 +24,4 @@ pub use loader::{Exposed, LoadError, Loader, Reloaded};
 pub use rollback::Rollbacks;
 pub use switchboard::{Actor, Killed, Switchboard, Unchanged};
 pub use traffic::{Explainer, Traffic};
+pub use upkeep::Upkeep;

@@ -10,6 +10,7 @@ use prometheus::{
 use super::keeping::Keeping;
 use crate::clock;
 use crate::observe::breakers::Breakers;
+use crate::observe::hygiene::Hygiene;
 use crate::observe::judges::Judges;
 use crate::observe::pins::Pins;
 use crate::observe::records::Records;
@@ -31,6 +32,7 @@ pub struct Metrics {
     pub(super) shadows: Shadows,
     pub(super) judges: Judges,
     pub(super) users: Users,
+    pub(super) hygiene: Hygiene,
 }
 
 /// What is counted of requests, by route and model.
@@ -113,6 +115,7 @@ impl Metrics {
             shadows: Shadows::new(&make)?,
             judges: Judges::new(&make)?,
             users: Users::new(&make)?,
+            hygiene: Hygiene::new(&make)?,
             registry: make.registry,
         })
     }

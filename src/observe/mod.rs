@@ -1,6 +1,7 @@
 //! Metrics and logs; the only room that names a metric.
 
 mod breakers;
+mod hygiene;
 mod judges;
 mod keeping;
 mod kills;

@@ -3,6 +3,7 @@
 
 pub mod adoption;
 mod explained;
+pub mod hygiene;
 pub mod impact;
 pub mod plan;
 pub mod shadow;

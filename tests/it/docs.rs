@@ -81,13 +81,13 @@ fn load(block: &Block) -> Result<(), String> {
 }
 
 /// `dimmer check` on a text, in a directory that has the files it may name; every variable that it wants is set.
-fn check(directory: &Path, text: &str) -> Result<(), String> {
+pub(crate) fn check(directory: &Path, text: &str) -> Result<(), String> {
     std::fs::write(directory.join("block.toml"), text).map_err(|error| error.to_string())?;
     let mut command = Command::new(DIMMER);
     command.args(["check", "block.toml"]).current_dir(directory);
     for name in text.split("${").skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name) {
         let scheme = match name {
-            "RECORDS_URL" => "postgres://dimmer@",
+            name if name.ends_with("RECORDS_URL") => "postgres://dimmer@",
             name if name.ends_with("_URL") => "https://",
             _ => "",
         };

@@ -29,6 +29,8 @@ mod dashboards;
 #[cfg(test)]
 mod decisions;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
 mod descriptors;
 #[cfg(test)]
 mod docs;
@@ -60,6 +62,8 @@ mod hops;
 mod http2;
 #[cfg(test)]
 mod http_replies;
+#[cfg(test)]
+mod hygiene;
 #[cfg(test)]
 mod impact;
 #[cfg(test)]

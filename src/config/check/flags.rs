@@ -252,12 +252,15 @@ fn slices(rule: &Table<'_>, at: &At<&DeValue<'_>>, variants: &mut Variants<'_>, 
     slices
 }
 
-/// Warns of flags that nobody uses.
-pub(super) fn unused(root: &Table<'_>, drafted: &[Drafted<'_>]) {
+/// Flags that nobody uses, with a warning of each.
+pub(super) fn unused<'d>(root: &Table<'d>, drafted: &[Drafted<'_>]) -> Vec<At<&'d str>> {
     let bindings = slots::bindings(root);
-    for one in drafted {
-        if !bindings.contains_key(one.flag.key.as_str()) {
+    let mut unused = Vec::new();
+    for (one, (name, _)) in drafted.iter().zip(root.named("flags")) {
+        if !bindings.contains_key(name.value) {
             one.table.warn(&one.table.span, "no route uses it");
+            unused.push(name);
         }
     }
+    unused
 }

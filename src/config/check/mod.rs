@@ -63,7 +63,7 @@ pub(crate) fn check(root: &Table<'_>) -> Config {
     let flags = flags::flags(root, &attributes, &segments);
     let breakers = breakers::breakers(root);
     let routes = routes::routes(root, &providers, &targets, &flags, &breakers, &attributes);
-    unused::warn(root, &routes, &flags);
+    let unused = unused::find(root, &unused::Built { models: &models, routes: &routes, flags: &flags });
     capabilities::warn(root, &models, &routes, &flags);
     let flags = flags.into_iter().map(|drafted| drafted.flag).collect();
     let state = state::state(root);
@@ -88,6 +88,7 @@ pub(crate) fn check(root: &Table<'_>) -> Config {
         judges,
         records,
         webhooks,
+        unused,
         warnings,
         written,
         watched,

@@ -63,6 +63,7 @@ pub(super) async fn answer(api: Arc<Api>, call: Call) -> Answered {
         Id::Plan => plan::plan(&api, call).await,
         Id::ReadImpact => json(&reports::of_flag(&api, &call, first(&call)).await?),
         Id::ReadAdoption => json(&reports::of_route(&api, &call, first(&call)).await?),
+        Id::ReadHygiene => json(&reports::hygiene(&api, &call).await?),
         Id::ReadAudit => audit(&api, &call).await,
         Id::ReadRecords => records::status(&api).await,
         Id::ExportRecords => records::take_out(&api, &call).await,

@@ -26,7 +26,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
 use crate::config::{Role, Token};
-use crate::control::{Explainer, Rollbacks, Switchboard};
+use crate::control::{Explainer, Rollbacks, Switchboard, Upkeep};
 use crate::record::Records;
 use crate::snapshot::{Breakers, Store};
 use access::{Caller, caller, from_here};
@@ -49,6 +49,8 @@ pub struct Api {
     pub explainer: Arc<dyn Explainer>,
     /// What is kept of requests: where it is put, and where it is read.
     pub records: Arc<Records>,
+    /// Knows what may be tidied up.
+    pub upkeep: Arc<Upkeep>,
     /// The configuration's file.
     pub file: PathBuf,
 }

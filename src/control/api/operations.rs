@@ -10,6 +10,7 @@ use crate::control::api::shapes::{
     WebhooksTested, Why,
 };
 use crate::report::adoption::Adoption;
+use crate::report::hygiene::Hygiene;
 use crate::report::impact::Impact;
 use crate::report::plan::{Plan, Preview};
 use crate::report::shadow::{Pairs, Report};
@@ -35,6 +36,7 @@ pub(super) enum Id {
     Plan,
     ReadImpact,
     ReadAdoption,
+    ReadHygiene,
     ReadAudit,
     ReadRecords,
     ExportRecords,
@@ -299,6 +301,20 @@ pub(super) static OPERATIONS: &[Operation] = &[
             "/adoption/{route}",
             Gives::Json(of::<Adoption>),
             "Requests and users of a route by what answered them, day by day",
+        )
+    },
+    Operation {
+        query: &[
+            ("kind", false, "Only findings of this kind: expired, full_for_long, never_evaluated or unused"),
+            ("full_for", false, "A rule at 100 % for so long is found: 14d unless given"),
+            ("quiet_for", false, "What nobody asked for in so long is found: 7d unless given"),
+        ],
+        ..read(
+            Id::ReadHygiene,
+            "readHygiene",
+            "/hygiene",
+            Gives::Json(of::<Hygiene>),
+            "What may be tidied up: flags past their date, rollouts that ended, what nobody asks for or names",
         )
     },
     Operation {

@@ -1,4 +1,4 @@
-//! What may be said of the records: the impact of a flag, the adoption of a route.
+//! What may be said of the records: the impact of a flag, the adoption of a route; and what may be tidied up.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use crate::control::targets;
 use crate::flags::{Flag, Rule, Serve};
 use crate::record::{RecordStore, Seen, Span, StoreError};
 use crate::report::adoption::{Adoption, Counting};
+use crate::report::hygiene::{FULL_FOR, Hygiene, Kind, Patience, QUIET_FOR};
 use crate::report::impact::{ALPHA, Asked, Impact, RuleNow, impact};
 use crate::units::Percent;
 
@@ -55,6 +56,28 @@ pub(super) async fn of_route(api: &Api, call: &Call, name: &str) -> Result<Adopt
         Ok(counting.report(&route, since_us, now_us))
     })
     .await
+}
+
+/// `GET /hygiene`
+pub(super) async fn hygiene(api: &Api, call: &Call) -> Result<Hygiene, Refusal> {
+    let asked =
+        |name: &str| call.query.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str());
+    let long = |name: &str, usual: Duration| {
+        asked(name)
+            .map_or(Ok(usual), parse_duration)
+            .map_err(|wrong| Refusal::bad(format!("{name}: {wrong}")))
+    };
+    let patience =
+        Patience { full_for: long("full_for", FULL_FOR)?, quiet_for: long("quiet_for", QUIET_FOR)? };
+    let only = asked("kind").map(|text| {
+        let kinds = Kind::ALL.map(Kind::as_str).join(", ");
+        Kind::parse(text)
+            .ok_or_else(|| Refusal::bad(format!("kind: there is no {text:?}; write one of {kinds}")))
+    });
+    let only = only.transpose()?;
+    let mut hygiene = api.upkeep.findings(patience).await;
+    hygiene.findings.retain(|finding| only.is_none_or(|kind| finding.kind == kind));
+    Ok(hygiene)
 }
 
 async fn read<T: Send + 'static>(

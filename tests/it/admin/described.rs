@@ -52,6 +52,7 @@ fn calls() -> Vec<(&'static str, &'static str, Value, u16)> {
         ("readShadowPage", "/shadow/r/sonnet/report.html", Value::Null, 200),
         ("readImpact", "/impact/model?since=1h", Value::Null, 200),
         ("readAdoption", "/adoption/r", Value::Null, 200),
+        ("readHygiene", "/hygiene?full_for=1h&quiet_for=0s", Value::Null, 200),
         ("readConfig", "/config", Value::Null, 200),
         ("testWebhooks", "/webhooks/test", json!({}), 200),
         ("readOpenApi", "/openapi.json", Value::Null, 200),
