@@ -10,6 +10,7 @@ mod keeping;
 mod price;
 mod records;
 mod shadow;
+mod telemetry;
 mod upstream;
 
 pub use fallback::{FallbackCauses, FallbackOn};
@@ -17,6 +18,7 @@ pub use feedback::{Better, FeedbackSpec};
 pub use judge::{Evaluator, Judge};
 pub use price::{Price, PriceSource};
 pub use shadow::Shadow;
+pub use telemetry::TelemetrySpec;
 pub use upstream::{HttpReply, Retries};
 
 use std::net::SocketAddr;
@@ -72,6 +74,8 @@ pub struct Config {
     pub records: RecordsSpec,
     /// `[[webhooks]]`, in the file's order.
     pub webhooks: Vec<Webhook>,
+    /// `[telemetry]`; `None`: no traces are made.
+    pub telemetry: Option<TelemetrySpec>,
     /// What is odd but not wrong, one line each, like errors.
     pub warnings: Vec<String>,
     /// Files besides the configuration itself whose change means a reload: prompts, `file:` secrets and lists.
