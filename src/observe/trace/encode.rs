@@ -52,7 +52,6 @@ fn request_span(trace: &Trace, request: &RequestSpan) -> Span {
     all.text("network.protocol.version", version(request.version));
     if let Some(path) = &path {
         all.text("http.route", path);
-        all.text("url.path", path);
     }
     if request.status > 0 {
         all.int("http.response.status_code", u64::from(request.status));
@@ -247,7 +246,8 @@ fn state(trace: &Trace) -> String {
     trace.state.as_deref().unwrap_or_default().to_owned()
 }
 
-/// The path as the configuration and the API have it; none for other calls, whose paths are the caller's words.
+/// The path as the configuration and the API have it; none for other calls, whose paths are the caller's words. As it was sent, with or
+/// without its `/v1`, it is told nowhere.
 fn path(route: &Route, endpoint: Endpoint) -> Option<String> {
     let call = match endpoint {
         Endpoint::Chat => "/v1/chat/completions",
