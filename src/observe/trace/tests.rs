@@ -251,17 +251,20 @@ fn a_trace_follows_its_caller_or_its_own_id() {
     assert_ne!(below(1), below(2));
 }
 
+/// Heads and messages, as they came.
+type Got = Vec<(String, Vec<u8>)>;
+
 /// A collector that answers in the way that it is told to, again and again.
 struct Collector {
     url: String,
-    got: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    got: Arc<Mutex<Got>>,
 }
 
 impl Collector {
     fn start(answers: &'static [&'static str], body: Vec<u8>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/v1/traces", listener.local_addr().unwrap());
-        let got = Arc::<Mutex<Vec<(String, Vec<u8>)>>>::default();
+        let got = Arc::<Mutex<Got>>::default();
         let seen = Arc::clone(&got);
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -272,12 +275,12 @@ impl Collector {
         Self { url, got }
     }
 
-    fn got(&self) -> Vec<(String, Vec<u8>)> {
+    fn got(&self) -> Got {
         self.got.lock().unwrap().clone()
     }
 }
 
-fn take(mut stream: TcpStream, answers: &[&str], body: &[u8], seen: &Mutex<Vec<(String, Vec<u8>)>>) {
+fn take(mut stream: TcpStream, answers: &[&str], body: &[u8], seen: &Mutex<Got>) {
     loop {
         let mut head = Vec::new();
         let mut byte = [0];
