@@ -22,7 +22,7 @@ use crate::control::{
 };
 use crate::explain::Running;
 use crate::names::KillTarget;
-use crate::observe::{GatewaySeries, KillSeries, Metrics, StateSeries};
+use crate::observe::{GatewaySeries, KillSeries, Metrics, StateSeries, Telling, Tracer};
 use crate::proxy::{self, Gateway, Pins, ShadowThread, Shadows, Worker};
 use crate::record::{self, Hasher, Records};
 use crate::snapshot::{Flights, Snapshot, Store};
@@ -221,12 +221,23 @@ impl Started {
         let records = Arc::new(record::open(spec, hasher, &self.parts.metrics)?);
         runtime.block_on(notes::restore(&self.parts.room.keeper, &**self.parts.room.loader.ledgers()));
         let (shadows, copies) = Shadows::start(Arc::clone(&self.parts.store), records.recorder.clone())?;
-        let workers = self.start_workers(&pins, &draining, &in_need, &records, shadows)?;
+        let telling = self.start_telling()?;
+        let tracer = telling.as_ref().map(Telling::tracer);
+        let workers = self.start_workers(&pins, &draining, &in_need, &records, (shadows, tracer))?;
         let shared = Shared { in_need, pins, records: Arc::clone(&records), copies };
         let ended = runtime.block_on(self.control(drain, workers, signals, shared));
         records.close(LAST_WRITES);
+        if let Some(telling) = telling {
+            telling.close(LAST_WRITES);
+        }
         tracing::info!(how = ?ended.as_ref().ok(), "stopped");
         ended
+    }
+
+    /// Who is told of traces, if anybody is.
+    fn start_telling(&self) -> io::Result<Option<Telling>> {
+        let spec = self.snapshot.config.telemetry.as_ref();
+        spec.map(|spec| Telling::start(spec, &self.parts.metrics)).transpose()
     }
 
     fn start_workers(
@@ -235,7 +246,7 @@ impl Started {
         draining: &watch::Receiver<bool>,
         in_need: &Arc<AtomicBool>,
         records: &Records,
-        shadows: Shadows,
+        (shadows, tracer): (Shadows, Option<Tracer>),
     ) -> Result<Vec<JoinHandle<()>>, StartError> {
         let parts = &self.parts;
         let on_loopback = self.data.ip().is_loopback();
@@ -249,6 +260,7 @@ impl Started {
             Arc::clone(pins),
         );
         let gateway = gateway.with_recorder(records.recorder.clone()).with_shadows(shadows);
+        let gateway = gateway.with_tracer(tracer);
         let gateway = Arc::new(gateway.with_reader(Arc::clone(&records.reader)));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let count = self.snapshot.config.server.workers.unwrap_or(cores);

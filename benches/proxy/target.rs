@@ -98,8 +98,9 @@ pub(crate) fn config(name: &str, provider: SocketAddr) -> Outcome<String> {
         "bare-route" => Ok(filled(BARE_ROUTE, provider)),
         "flags" => Ok(filled(FLAGS, provider)),
         "breakers" => Ok(filled(&format!("{FLAGS}{BREAKERS}"), provider)),
+        "traces" => Ok(filled(&format!("{FLAGS}{TRACES}"), provider)),
         "records" => Ok(FLAGS.replace("PROVIDER", &provider.to_string())),
-        _ => Err("there are bare-route, flags, breakers and records".into()),
+        _ => Err("there are bare-route, flags, breakers, records and traces".into()),
     }
 }
 
@@ -121,6 +122,12 @@ output_vs_baseline = { min = 0.5, max = 5.0, over = "7d" }
 p95_latency        = "20s"
 max_output_chars   = 40000
 repetition         = true
+"#;
+
+/// Every request is traced, and the provider takes the spans for one request more.
+const TRACES: &str = r#"
+[telemetry]
+otlp = "http://PROVIDER"
 "#;
 
 /// Stands in each of the prompts below.

@@ -10,6 +10,7 @@ mod keeping;
 mod price;
 mod records;
 mod shadow;
+mod telemetry;
 mod unused;
 mod upstream;
 
@@ -18,6 +19,7 @@ pub use feedback::{Better, FeedbackSpec};
 pub use judge::{Evaluator, Judge};
 pub use price::{Price, PriceSource};
 pub use shadow::Shadow;
+pub use telemetry::TelemetrySpec;
 pub use unused::{Unused, UnusedKind};
 pub use upstream::{HttpReply, Retries};
 
@@ -76,6 +78,8 @@ pub struct Config {
     pub webhooks: Vec<Webhook>,
     /// What is declared and nothing uses.
     pub unused: Vec<Unused>,
+    /// `[telemetry]`; `None`: no traces are made.
+    pub telemetry: Option<TelemetrySpec>,
     /// What is odd but not wrong, one line each, like errors.
     pub warnings: Vec<String>,
     /// What stands in the file, word by word; references to secrets as they are written, never what they refer to.

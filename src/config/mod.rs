@@ -31,8 +31,8 @@ pub use checked::{
     Config, ContextSpec, Evaluator, EventKind, FallbackCauses, FallbackOn, FeedbackSpec, ForeignReasoning,
     HttpReply, Judge, Limits, MockModel, Model, OwnedAttribute, PostgresPlace, PostgresTls, Price,
     PriceSource, Prompt, Provider, ProviderKind, RecordsPlace, RecordsSpec, Reply, ReplyContent, Retries,
-    Role, Route, RouteParam, Server, Shadow, Slot, Source, StateSpec, Target, Timeouts, Tls, Token, Unused,
-    UnusedKind, UserIds, Webhook, WebhookFormat,
+    Role, Route, RouteParam, Server, Shadow, Slot, Source, StateSpec, Target, TelemetrySpec, Timeouts, Tls,
+    Token, Unused, UnusedKind, UserIds, Webhook, WebhookFormat,
 };
 pub use environment::{Environment, ProcessEnvironment};
 pub use errors::{Errors, Fault, Position};

@@ -12,5 +12,6 @@ mod properties;
 mod secrets;
 mod shadows;
 mod spec;
+mod telemetry;
 mod values;
 mod watch;

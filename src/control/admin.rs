@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -162,7 +162,7 @@ impl Admin {
             return refused;
         }
         match path {
-            "/metrics" => self.metrics(&snapshot),
+            "/metrics" => self.metrics(&snapshot, request.headers()),
             "/" => text(StatusCode::OK, &front_page(&snapshot)),
             _ => text(
                 StatusCode::NOT_FOUND,
@@ -171,17 +171,17 @@ impl Admin {
         }
     }
 
-    fn metrics(&self, snapshot: &Snapshot) -> Response<Full<Bytes>> {
+    fn metrics(&self, snapshot: &Snapshot, asked: &HeaderMap) -> Response<Full<Bytes>> {
         // A rest ends by itself: nobody is told of it, so it is counted when it is asked for.
         self.metrics.keys_resting(snapshot.resting_keys(clock::uptime()));
         self.api.upkeep.show();
-        match self.metrics.render() {
-            Ok(page) => {
+        let accept = asked.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        match self.metrics.render_for(accept) {
+            Ok((page, kind)) => {
                 let mut response = text(StatusCode::OK, &page);
-                response.headers_mut().insert(
-                    header::CONTENT_TYPE,
-                    header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
-                );
+                let headers = response.headers_mut();
+                headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
+                headers.insert(header::VARY, header::HeaderValue::from_static("accept"));
                 response
             }
             Err(error) => {

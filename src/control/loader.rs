@@ -221,6 +221,7 @@ fn warn_of_what_needs_a_restart(before: &Config, after: &Config) {
         ("server.workers", before.server.workers != after.server.workers),
         ("admin.listen", before.admin.listen != after.admin.listen),
         ("records", before.records != after.records),
+        ("telemetry", before.telemetry != after.telemetry),
     ];
     for (key, _) in changed.iter().filter(|(_, changed)| *changed) {
         say_it_needs_a_restart(key);

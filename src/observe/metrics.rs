@@ -10,11 +10,14 @@ use prometheus::{
 use super::keeping::Keeping;
 use crate::clock;
 use crate::observe::breakers::Breakers;
+use crate::observe::exemplars::AllExemplars;
 use crate::observe::hygiene::Hygiene;
 use crate::observe::judges::Judges;
+use crate::observe::open_metrics;
 use crate::observe::pins::Pins;
 use crate::observe::records::Records;
 use crate::observe::shadows::Shadows;
+use crate::observe::spans::Spans;
 use crate::observe::users::Users;
 
 /// All metric families of the process. Written by every room through handles, read by the admin listener.
@@ -33,6 +36,8 @@ pub struct Metrics {
     pub(super) judges: Judges,
     pub(super) users: Users,
     pub(super) hygiene: Hygiene,
+    pub(super) spans: Spans,
+    pub(super) exemplars: AllExemplars,
 }
 
 /// What is counted of requests, by route and model.
@@ -116,6 +121,8 @@ impl Metrics {
             judges: Judges::new(&make)?,
             users: Users::new(&make)?,
             hygiene: Hygiene::new(&make)?,
+            spans: Spans::new(&make)?,
+            exemplars: AllExemplars::default(),
             registry: make.registry,
         })
     }
@@ -136,9 +143,22 @@ impl Metrics {
 
     /// Everything in Prometheus' text format 0.0.4.
     pub fn render(&self) -> Result<String, MetricsError> {
+        self.refresh();
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+
+    /// Everything for who asks with this `Accept`, and what kind of text that is.
+    pub fn render_for(&self, accept: &str) -> Result<(String, &'static str), MetricsError> {
+        if !open_metrics::is_wanted(accept) {
+            return Ok((self.render()?, "text/plain; version=0.0.4; charset=utf-8"));
+        }
+        self.refresh();
+        Ok((open_metrics::encode(&self.registry.gather(), &self.exemplars), open_metrics::CONTENT_TYPE))
+    }
+
+    fn refresh(&self) {
         self.keeping.refresh(clock::uptime());
         self.users.refresh(clock::uptime());
-        TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }
 
@@ -151,13 +171,13 @@ impl Routes {
                 ROUTE_MODEL_OUTCOME,
             )?,
             request_seconds: make.histograms(
-                "dimmer_request_duration_seconds",
+                REQUEST_SECONDS,
                 "From a request's head to its answer's last byte",
                 ROUTE_MODEL,
                 SECONDS,
             )?,
             first_token_seconds: make.histograms(
-                "dimmer_time_to_first_token_seconds",
+                FIRST_TOKEN_SECONDS,
                 "From a request's head to the first piece of content, streams only",
                 ROUTE_MODEL,
                 SECONDS,
@@ -356,6 +376,10 @@ impl Configuration {
         })
     }
 }
+
+/// Two histograms have traces.
+pub(super) const REQUEST_SECONDS: &str = "dimmer_request_duration_seconds";
+pub(super) const FIRST_TOKEN_SECONDS: &str = "dimmer_time_to_first_token_seconds";
 
 const ROUTE_MODEL: &[&str] = &["route", "model"];
 const ROUTE_MODEL_OUTCOME: &[&str] = &["route", "model", "outcome"];

@@ -1,17 +1,21 @@
-//! Metrics and logs; the only room that names a metric.
+//! Metrics, traces and logs; the only room that names a metric.
 
 mod breakers;
+mod exemplars;
 mod hygiene;
 mod judges;
 mod keeping;
 mod kills;
 pub mod log;
 mod metrics;
+mod open_metrics;
 mod outcome;
 mod pins;
 mod records;
 mod series;
 mod shadows;
+mod spans;
+mod trace;
 mod users;
 
 pub use breakers::{AnsweredSeries, BreakerSeries, CutCause};
@@ -27,4 +31,9 @@ pub use series::{
     RetrySkipped, RouteSeries, TokenKind,
 };
 pub use shadows::ShadowSeries;
+pub use spans::{SpanResult, SpanSeries};
+pub use trace::{
+    Answered, Asked, FlagEvent, RequestSpan, SpanId, Telling, Times, Trace, TraceContext, TraceId, Tracer,
+    TrySpan, is_state,
+};
 pub use users::ServedBy;

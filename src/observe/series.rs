@@ -9,6 +9,9 @@ use prometheus::core::{AtomicU64, GenericCounter};
 use prometheus::{Counter, Histogram, IntCounter, IntGauge};
 
 use crate::flags::Reason;
+use crate::observe::exemplars::{Exemplar, Exemplars};
+use crate::observe::metrics::{FIRST_TOKEN_SECONDS, REQUEST_SECONDS, SECONDS};
+use crate::observe::trace::TraceContext;
 use crate::observe::users::UsersOfDay;
 use crate::observe::{CutCause, ForeignAction, Metrics, Outcome, PinResult, ServedBy};
 
@@ -40,6 +43,8 @@ pub struct ModelSeries {
     cost: Lazy<Counter>,
     unpriced: Lazy<IntCounter>,
     tokens: [Lazy<IntCounter>; TokenKind::ALL.len()],
+    /// Of the duration and of the first token.
+    traced: Lazy<[Arc<Exemplars>; 2]>,
     labels: [Box<str>; 2],
     metrics: Arc<Metrics>,
 }
@@ -124,6 +129,7 @@ impl ModelSeries {
             cost: OnceLock::new(),
             unpriced: OnceLock::new(),
             tokens: Default::default(),
+            traced: OnceLock::new(),
             labels: [route.into(), model.into()],
             metrics: Arc::clone(metrics),
         }
@@ -144,6 +150,18 @@ impl ModelSeries {
         self.first_token
             .get_or_init(|| self.metrics.routes.first_token_seconds.with_label_values(&self.pair()))
             .observe(after.as_secs_f64());
+    }
+
+    /// A request that ended was traced, at this time since 1970.
+    pub fn traced(&self, context: TraceContext, took: Duration, first_token: Option<Duration>, at: Duration) {
+        let exemplars = &self.metrics.exemplars;
+        let of = |metric| exemplars.of(metric, self.pair(), SECONDS);
+        let [durations, first_tokens] =
+            self.traced.get_or_init(|| [of(REQUEST_SECONDS), of(FIRST_TOKEN_SECONDS)]);
+        durations.put(Exemplar { context, value: took.as_secs_f64(), at });
+        if let Some(first) = first_token {
+            first_tokens.put(Exemplar { context, value: first.as_secs_f64(), at });
+        }
     }
 
     /// An answer's text had so many characters.

@@ -13,6 +13,7 @@ use crate::observe::Outcome;
 use crate::proxy::decide::{Answerer, Decision, Evaluated, Refused};
 use crate::proxy::error::Phase;
 use crate::proxy::exchange::Exchange;
+use crate::proxy::trace;
 use crate::rollout::Sample;
 use crate::snapshot::{Breaker, RoutePlan, SlotPlan};
 use crate::wire::ErrorCode;
@@ -59,6 +60,7 @@ pub(super) fn note(exchange: &mut Exchange, outcome: Outcome, fault: Fault) {
     }
     exchange.tried += 1;
     exchange.noted = true;
+    trace::leaves(exchange, outcome);
 }
 
 /// The target failed and is left for another: where the flags chose it, that is what their variants came to.

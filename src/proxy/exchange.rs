@@ -19,6 +19,7 @@ use crate::proxy::holders::Kept;
 use crate::proxy::identify::{Reservation, Sought};
 use crate::proxy::pins::Conversation;
 use crate::proxy::shadow::{Drawn, Watch};
+use crate::proxy::trace::Tracing;
 use crate::proxy::worker::{Gateway, RequestId, Worker};
 use crate::snapshot::{Aboard, Live, ProviderPlan, RoutePlan, View};
 use crate::wire::{Dialect, Endpoint, ErrorCode, Facts};
@@ -36,6 +37,8 @@ pub(crate) struct Exchange {
     pub(crate) started: Instant,
     /// Its id.
     pub(crate) id: RequestId,
+    /// Its part in a trace; none where no traces are made. Written by `trace`.
+    pub(crate) trace: Option<Box<Tracing>>,
     /// Which fields its head has. Written by `identify`, first of all.
     pub(crate) sought: Sought,
     /// How often it has come through a dimmer before. Written by `identify`.
@@ -124,6 +127,7 @@ impl Exchange {
             worker,
             connection,
             started: clock::now(),
+            trace: None,
             sought: Sought::default(),
             hops: 0,
             endpoint: Endpoint::Other(Dialect::OpenAi),

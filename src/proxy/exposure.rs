@@ -295,7 +295,7 @@ fn cause(exchange: &Exchange, facts: Option<&Facts>) -> Option<Box<str>> {
 }
 
 /// What the caller got; 0: nothing.
-fn status(exchange: &Exchange) -> u16 {
+pub(super) fn status(exchange: &Exchange) -> u16 {
     match exchange.failed {
         Some((code, _)) => code.status(),
         None => exchange.status.unwrap_or(0),

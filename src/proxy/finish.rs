@@ -3,11 +3,13 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use tracing::field;
+
 use crate::clock;
 use crate::observe::{ModelSeries, Outcome, ServedBy, TokenKind};
 use crate::proxy::decide::{Answerer, Decision, Evaluated};
 use crate::proxy::exchange::Exchange;
-use crate::proxy::{attempts, exposure};
+use crate::proxy::{attempts, exposure, trace};
 use crate::snapshot::{RoutePlan, shown};
 use crate::wire::Facts;
 
@@ -20,6 +22,7 @@ impl Drop for Exchange {
             let cost = told.and_then(|(decision, facts)| exposure::cost(decision, facts));
             watched.ended(self, cost, now)
         });
+        trace::end(self, self.outcome.unwrap_or(Outcome::Cancelled), now);
         exposure::record(self, self.outcome.unwrap_or(Outcome::Cancelled), now);
         // Last: whoever says something of the answer must find that the request is known.
         if let Some(news) = news {
@@ -72,6 +75,9 @@ fn count(exchange: &Exchange, route: &RoutePlan, outcome: Outcome, took: Duratio
     };
     if let Some(series) = route.model_series(place) {
         series.ended(outcome, took);
+        if let Some(context) = trace::recorded_context(exchange) {
+            series.traced(context, took, exchange.first_token, clock::unix_time());
+        }
         if let Some(after) = exchange.first_token {
             series.first_token(after);
         }
@@ -153,9 +159,12 @@ fn sent(exchange: &Exchange) -> Option<&str> {
 
 /// One line per request, for those who ask for it (`DIMMER_LOG=dimmer::access=debug`).
 fn log(exchange: &Exchange, outcome: Outcome, took: Duration) {
+    let context = trace::context(exchange);
     tracing::debug!(
         target: "dimmer::access",
         request_id = exchange.id.as_str(),
+        trace_id = context.map(|context| field::display(context.trace)),
+        span_id = context.map(|context| field::display(context.span)),
         route = exchange.route.as_ref().map_or("none", |route| route.name.as_str()),
         endpoint = exchange.endpoint.as_str(),
         model = exchange.decision.as_ref().map_or("none", |decision| decision.model_label()),

@@ -20,6 +20,7 @@ mod respond;
 mod rewrite;
 mod shadow;
 mod timer;
+mod trace;
 mod worker;
 
 #[cfg(test)]
@@ -102,6 +103,7 @@ async fn stages(
     if feedback::is_meant(parts) {
         return said(exchange, parts, body).await;
     }
+    trace::begin(exchange, parts);
     let identified = identify::head(exchange, parts)?;
     if let Some(list) = models::answer(exchange, &identified, parts) {
         return Ok(Answer::Models(list));
@@ -262,7 +264,7 @@ fn choose(
     let kept_at_end = exchange.gateway().recorder.is_on() && exchange.endpoint.answers();
     exchange.wants_json =
         (route.judges_json || kept_at_end) && read.is_some_and(|(view, body)| view.wants_json(body));
-    let (decided, kept, conversation, user, seed, drawn) = {
+    let (decided, kept, conversation, user, seed, drawn, traced) = {
         let gathered = Gathered::of(exchange, &identified.caller, &parts.headers, read)?;
         let custom = gathered.values();
         let context = gathered.context(exchange, &identified.caller, &custom);
@@ -299,9 +301,13 @@ fn choose(
         let noted = kept_at_end || (exchange.snapshot.notes_conversation && endpoint.answers());
         let seed = noted.then(|| exposure::seed(&fresh, &guard));
         let drawn = shadow::draw(&exchange.snapshot, &route, endpoint, &context, &fresh);
-        (fresh, kept, conversation, user, seed, drawn)
+        let traced = trace::noted(exchange, &context);
+        (fresh, kept, conversation, user, seed, drawn, traced)
     };
     exchange.drawn = drawn;
+    if let Some(traced) = traced {
+        trace::note(exchange, traced);
+    }
     exchange.user = user;
     exchange.seed = seed;
     exchange.kept = kept.map(Box::new);

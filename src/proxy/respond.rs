@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use tracing::field;
 
 use crate::clock;
 use crate::config::{AnswerHeaders, ReplyContent};
@@ -15,6 +16,7 @@ use crate::proxy::dispatch::Said;
 use crate::proxy::error::{Phase, ProxyError, Source};
 use crate::proxy::exchange::Exchange;
 use crate::proxy::rewrite::Payload;
+use crate::proxy::trace;
 use crate::record::Kept;
 use crate::snapshot::ReplyPlan;
 use crate::wire::{ErrorCode, ErrorParts, ReplyParts, error_body, reply_stream, reply_whole};
@@ -125,15 +127,18 @@ fn retry(headers: &mut HeaderMap, helps: bool, after: Option<Duration>) {
 /// An error is logged once, here; the caller's own at a level that is off in production.
 fn log(exchange: &Exchange, error: &ProxyError) {
     let id = exchange.id.as_str();
+    let trace = trace::context(exchange);
+    let (trace_id, span_id) =
+        (trace.map(|trace| field::display(trace.trace)), trace.map(|trace| field::display(trace.span)));
     let route = exchange.route.as_ref().map_or("none", |route| route.name.as_str());
     let (code, phase) = (error.code.as_str(), error.phase);
     let detail = error.detail.as_deref().unwrap_or_default();
     if error.code == ErrorCode::Internal || error.code == ErrorCode::UpstreamCredential {
-        tracing::error!(request_id = id, route, code, ?phase, detail, "{}", error.message);
+        tracing::error!(request_id = id, trace_id, span_id, route, code, ?phase, detail, "{}", error.message);
     } else if error.source == Source::Upstream {
-        tracing::info!(request_id = id, route, code, ?phase, detail, "{}", error.message);
+        tracing::info!(request_id = id, trace_id, span_id, route, code, ?phase, detail, "{}", error.message);
     } else {
-        tracing::debug!(request_id = id, route, code, ?phase, detail, "request refused");
+        tracing::debug!(request_id = id, trace_id, span_id, route, code, ?phase, detail, "request refused");
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::watch;
 
 use crate::config::own_files;
-use crate::observe::GatewaySeries;
+use crate::observe::{GatewaySeries, Tracer};
 use crate::proxy::dispatch::{Connector, Pool};
 use crate::proxy::feedback::{Rates, Recent};
 use crate::proxy::holders::Holders;
@@ -28,6 +28,8 @@ pub struct Gateway {
     pub recorder: Recorder,
     /// Where they are read; `None`: nowhere. Only off a request's path.
     pub(crate) reader: Option<Arc<Reader>>,
+    /// Where traces begin and are put; `None`: none are made. Never waited for.
+    pub(crate) tracer: Option<Tracer>,
     /// Requests in flight: raised in `accept`, lowered when the exchange ends.
     pub(crate) in_flight: AtomicU64,
     /// Open connections of callers: raised when one is accepted, lowered when it is over.
@@ -105,6 +107,7 @@ impl Gateway {
             series,
             recorder: Recorder::off(),
             reader: None,
+            tracer: None,
             in_flight: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             handshakes: AtomicU64::new(0),
@@ -135,6 +138,12 @@ impl Gateway {
     /// Keeps records here.
     pub fn with_recorder(self, recorder: Recorder) -> Self {
         Self { recorder, ..self }
+    }
+
+    /// Traces are told to this one.
+    #[must_use]
+    pub fn with_tracer(self, tracer: Option<Tracer>) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Reads them here.

@@ -119,6 +119,8 @@ mod storm;
 #[cfg(test)]
 mod streaming;
 #[cfg(test)]
+mod telemetry;
+#[cfg(test)]
 mod tidy;
 #[cfg(test)]
 mod tls;

@@ -23,6 +23,7 @@ mod server;
 mod shadows;
 mod slots;
 mod state;
+mod telemetry;
 mod tls;
 mod unused;
 mod variants;
@@ -69,6 +70,7 @@ pub(crate) fn check(root: &Table<'_>) -> Config {
     let state = state::state(root);
     let records = records::records(root);
     let webhooks = webhooks::webhooks(root);
+    let telemetry = telemetry::telemetry(root);
     let warnings = Vec::new();
     let watched = Vec::new();
     let written = serde_json::Value::Null;
@@ -89,6 +91,7 @@ pub(crate) fn check(root: &Table<'_>) -> Config {
         records,
         webhooks,
         unused,
+        telemetry,
         warnings,
         written,
         watched,

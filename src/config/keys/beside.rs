@@ -226,7 +226,6 @@ pub(crate) const BESIDE: &[Key] = &[
         "What the JSON is signed with, HMAC-SHA256 in `x-dimmer-signature`; at least 32 bytes.",
     ),
     later("flag_sources", Kind::Named, "Other places where flags live."),
-    later("telemetry", Kind::Table, "Where traces go."),
     later("ramps", Kind::Named, "Reusable ramps."),
 ];
 

@@ -7,6 +7,7 @@ mod judge;
 mod models;
 mod shadow;
 mod table;
+mod telemetry;
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -18,6 +19,7 @@ use judge::JUDGE;
 use models::MODELS;
 use shadow::SHADOW;
 use table::{BEHIND_MODELS, KEYS};
+use telemetry::TELEMETRY;
 
 /// One key, or one table.
 #[derive(Debug)]
@@ -125,7 +127,7 @@ pub(crate) struct Node {
 
 /// Every key, in the order of the documentation.
 pub(crate) fn keys() -> impl Iterator<Item = &'static Key> {
-    KEYS.iter().chain(MODELS).chain(BEHIND_MODELS).chain(SHADOW).chain(JUDGE).chain(BESIDE)
+    KEYS.iter().chain(MODELS).chain(BEHIND_MODELS).chain(SHADOW).chain(JUDGE).chain(BESIDE).chain(TELEMETRY)
 }
 
 /// The root of the tree of keys.

@@ -43,6 +43,7 @@ use crate::proxy::exchange::{Exchange, LOOK_FOR_CUTS, is_cut};
 use crate::proxy::identify::Upload;
 use crate::proxy::rewrite::Outgoing;
 use crate::proxy::timer::Timer;
+use crate::proxy::trace;
 use crate::snapshot::{Aboard, ProviderPlan, ReplyPlan};
 use crate::wire::ErrorCode;
 
@@ -73,6 +74,7 @@ pub(crate) async fn send(
     let began = clock::now();
     exchange.target_began = Some(began);
     exchange.noted = false;
+    trace::asks(exchange, began);
     if exchange.again == 0 {
         provider.budget.requested();
     }
@@ -87,6 +89,7 @@ pub(crate) async fn send(
     }
     let status = result.as_ref().ok().map(|answered| answered.response.status());
     provider.series.answered(status.map(|status| status.as_u16()));
+    trace::heard(exchange, result.as_ref().map(|answered| answered.response.status().as_u16()));
     if status.is_some() {
         provider.series.duration.observe(took.as_secs_f64());
     }

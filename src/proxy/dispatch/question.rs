@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderValue, Method, Request, header};
 use http_body::Body;
 use hyper::body::Incoming;
 use serde::Deserialize;
@@ -19,6 +19,7 @@ use crate::proxy::dispatch::cut::{told_to_end, unless_cut};
 use crate::proxy::dispatch::{Answered, Failure, Patience, exchange_on, oddity};
 use crate::proxy::error::{Phase, ProxyError};
 use crate::proxy::exchange::Exchange;
+use crate::proxy::trace;
 use crate::snapshot::{HttpPlan, ReplyPlan};
 use crate::wire::{ErrorCode, Frames};
 
@@ -55,7 +56,8 @@ pub(crate) async fn ask_service(
         return Err(failed("has failed several times and rests", ""));
     }
     exchange.board(None);
-    let asking = tokio::time::timeout(http.timeout, ask(exchange, http, question));
+    let traced = trace::asks_service(exchange, plan, http);
+    let asking = tokio::time::timeout(http.timeout, ask(exchange, request(http, question, traced), http));
     let asked = unless_cut(&exchange.aboard, asking).await;
     let now = clock::now();
     exchange.waited += now.saturating_duration_since(began);
@@ -67,6 +69,7 @@ pub(crate) async fn ask_service(
         Err(_) => Err(failed("did not answer in time", "")),
     };
     http.rest.record(said.is_ok(), clock::uptime());
+    trace::heard(exchange, said.as_ref().map(|_| 200));
     said
 }
 
@@ -80,8 +83,8 @@ fn trouble(what: &'static str, detail: impl std::fmt::Display) -> Trouble {
     Trouble { what, detail: detail.to_string() }
 }
 
-async fn ask(exchange: &Exchange, http: &HttpPlan, question: Bytes) -> Result<Said, Trouble> {
-    let answered = send(exchange, http, question).await?;
+async fn ask(exchange: &Exchange, request: Request<RequestBody>, http: &HttpPlan) -> Result<Said, Trouble> {
+    let answered = send(exchange, http, request).await?;
     let status = answered.response.status();
     if !status.is_success() {
         return Err(trouble("answered with an error", status));
@@ -96,11 +99,15 @@ async fn ask(exchange: &Exchange, http: &HttpPlan, question: Bytes) -> Result<Sa
     read(&bytes)
 }
 
-async fn send(exchange: &Exchange, http: &HttpPlan, question: Bytes) -> Result<Box<Answered>, Trouble> {
+async fn send(
+    exchange: &Exchange,
+    http: &HttpPlan,
+    request: Request<RequestBody>,
+) -> Result<Box<Answered>, Trouble> {
     // The time is kept by who asks.
     let patience = Patience { first_byte: None, total: None, upload: None, upload_stall: http.timeout };
     let began = clock::now();
-    let mut request = Some(request(http, question));
+    let mut request = Some(request);
     let idle = exchange.worker.pool.borrow_mut().take(&http.endpoint, began);
     if let Some(upstream) = idle {
         match exchange_on(upstream, &mut request, &patience, began, &[]).await {
@@ -115,12 +122,14 @@ async fn send(exchange: &Exchange, http: &HttpPlan, question: Bytes) -> Result<B
     answered.map_err(|_| trouble("broke the connection off, or does not speak HTTP", ""))
 }
 
-fn request(http: &HttpPlan, question: Bytes) -> Request<RequestBody> {
+/// `fields` are what else stands in the head.
+fn request(http: &HttpPlan, question: Bytes, fields: HeaderMap) -> Request<RequestBody> {
     let len = question.len() as u64;
     let mut request = Request::new(RequestBody::held(Frames { parts: vec![question], len }));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = http.uri.clone();
     let headers = request.headers_mut();
+    *headers = fields;
     headers.insert(header::HOST, http.host.clone());
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CONTENT_LENGTH, len.into());

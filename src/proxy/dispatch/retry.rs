@@ -12,6 +12,7 @@ use crate::proxy::dispatch::chain;
 use crate::proxy::dispatch::cut::unless_cut;
 use crate::proxy::error::{Phase, ProxyError};
 use crate::proxy::exchange::Exchange;
+use crate::proxy::trace;
 use crate::snapshot::{KeyWish, ProviderPlan};
 use crate::wire::ErrorCode;
 
@@ -31,7 +32,12 @@ pub(super) async fn unwritten(exchange: &mut Exchange, provider: &ProviderPlan, 
     if !provider.provider.retries.connect || !may(exchange, provider) || !is_passing(error) {
         return false;
     }
-    wait(exchange, provider, RetryCause::Connect, backoff(AFTER_CONNECT, tries)).await
+    trace::unwritten(exchange, error);
+    let again = wait(exchange, provider, RetryCause::Connect, backoff(AFTER_CONNECT, tries)).await;
+    if again {
+        trace::asks(exchange, clock::now());
+    }
+    again
 }
 
 /// A certificate does not mend itself, a connection that hung for its whole time has used up the caller's patience, and what an

@@ -15,6 +15,7 @@ use crate::proxy::error::ProxyError;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::identify::Caller;
 use crate::proxy::pins::Conversation;
+use crate::proxy::trace;
 use crate::wire::RequestView;
 
 /// What was gathered of one request. `Context` borrows from it.
@@ -67,7 +68,8 @@ impl<'a> Gathered<'a> {
         let spec = &exchange.snapshot.config.context;
         let targeting_key = from.first(&spec.targeting_key, None)?;
         let mut by_beginning = false;
-        let (needed, noted) = (exchange.snapshot.needs_conversation, exchange.snapshot.notes_conversation);
+        let needed = exchange.snapshot.needs_conversation;
+        let noted = exchange.snapshot.notes_conversation || trace::wants_conversation(exchange);
         let conversation = match needed || noted {
             // One without a name cannot be named in feedback: its beginning is not hashed for that alone.
             true => {

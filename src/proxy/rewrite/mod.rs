@@ -102,6 +102,9 @@ pub(crate) fn rewrite(
     *spare = repeatable.then(|| Spare::of(&parts.headers));
     let mut headers = std::mem::take(&mut parts.headers);
     head::headers(exchange, &mut headers, &provider, sent, said);
+    if let Some(trace) = &mut exchange.trace {
+        trace.send_on(&mut headers);
+    }
     if hide_usage || may_be_cut(exchange) {
         // What has to be cut out of the answer again, or to be ended in its middle, must come as it is.
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));

@@ -155,6 +155,11 @@ impl Answer {
         }
     }
 
+    /// The status, if there was an answer.
+    pub(super) fn status(&self) -> Option<u16> {
+        self.status.map(|status| status.as_u16())
+    }
+
     /// Whether the provider refused the copy before it did any work: such an answer costs nothing.
     pub(super) fn is_refused(&self) -> bool {
         self.status.is_some_and(|status| status.is_client_error())

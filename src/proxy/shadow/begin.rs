@@ -17,6 +17,7 @@ use crate::proxy::shadow::life::Job;
 use crate::proxy::shadow::tally::Tally;
 use crate::proxy::shadow::thread::Work;
 use crate::proxy::shadow::watch::{Primary, Watch};
+use crate::proxy::trace;
 use crate::record::ShadowOutcome;
 use crate::snapshot::{KeyWish, ProviderPlan, RoutePlan, View};
 
@@ -127,7 +128,8 @@ fn job(
         KeyWish::First | KeyWish::Held(_) => KeyWish::Sticky(None),
     };
     let original = Arc::clone(original);
-    Ok((Job { tally, original, plan, candidate, prompt, key, same, primary, reservation }, tell))
+    let traced = trace::copied(exchange);
+    Ok((Job { tally, original, plan, candidate, prompt, key, same, primary, reservation, traced }, tell))
 }
 
 /// What this moment says against a copy.

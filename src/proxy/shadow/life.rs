@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::clock;
 use crate::config::Bodies;
-use crate::observe::Outcome;
+use crate::observe::{Asked, Outcome};
 use crate::proxy::identify::Reservation;
 use crate::proxy::rewrite::{Candidate, Changes, Original};
 use crate::proxy::shadow::answer::{Answer, Ended};
@@ -17,10 +17,11 @@ use crate::proxy::shadow::pair;
 use crate::proxy::shadow::tally::Tally;
 use crate::proxy::shadow::thread::Room;
 use crate::proxy::shadow::watch::Primary;
+use crate::proxy::trace::{Copied, CopyEnded};
 use crate::record::{ShadowOutcome, Verdict};
 use crate::snapshot::{Aside, KeyWish, ShadowPlan};
 use crate::units::PicoUsd;
-use crate::wire::{PromptMode, wanted};
+use crate::wire::{Endpoint, PromptMode, wanted};
 
 /// So many tokens are set aside for an answer that nothing bounds.
 const OUTPUT_USUAL: u64 = 4096;
@@ -43,11 +44,13 @@ pub(super) struct Job {
     pub(super) primary: oneshot::Receiver<Arc<Primary>>,
     /// The body's share of the memory for held bodies.
     pub(super) reservation: Reservation,
+    /// The caller's request is traced, and so is the copy.
+    pub(super) traced: Option<Copied>,
 }
 
 /// Lives it to its end. A tally that is dropped on the way says that the process ended.
 pub(super) async fn live(room: &Room, job: Box<Job>) {
-    let Job { mut tally, original, plan, candidate, prompt, key, same, primary, reservation } = *job;
+    let Job { mut tally, original, plan, candidate, prompt, key, same, primary, reservation, traced } = *job;
     if let Some((outcome, cause)) = forbidden(room, &original, &plan, &candidate) {
         return tally.end(outcome, cause);
     }
@@ -61,14 +64,18 @@ pub(super) async fn live(room: &Room, job: Box<Job>) {
     };
     let keys = &candidate.provider.keys;
     let key = keys.choose(key, clock::uptime).and_then(|place| keys.get(place));
-    let request = match original.request(&candidate, &changes, key) {
+    let mut request = match original.request(&candidate, &changes, key) {
         Ok(request) => request,
         Err(error) => {
             aside.cost(PicoUsd::default());
             return tally.end(ShadowOutcome::CannotTranslate, error.param.as_deref().unwrap_or("rewrite"));
         }
     };
-    let (endpoint, wanted) = (original.endpoint, wanted(&original.view, &original.body));
+    if let Some(traced) = &traced {
+        traced.send_on(request.headers_mut());
+    }
+    let (endpoint, stream) = (original.endpoint, original.stream);
+    let wanted = wanted(&original.view, &original.body);
     let kept = Kept::of(&original);
     let case = (!plan.judges.is_empty()).then(|| Case::of(&original, &plan.route));
     // What goes on its way holds what it needs of the body.
@@ -78,6 +85,9 @@ pub(super) async fn live(room: &Room, job: Box<Job>) {
     let (ended, answer) = answer.take(&room.apart, &candidate.provider, request, plan.shadow.timeout).await;
     drop((place, reservation));
     let cost = settle(aside, &plan, &candidate, &ended, &answer);
+    if let Some(traced) = traced {
+        traced.ends(copy_ended((endpoint, stream), &plan, &candidate, (&ended, &answer, cost)));
+    }
     let primary = primary.await.ok();
     let mut outcome = ended.outcome;
     if let Some(primary) = &primary {
@@ -110,6 +120,30 @@ pub(super) async fn live(room: &Room, job: Box<Job>) {
         for judge in &plan.judges {
             compare(room, &case, judge, &both, (&recorder, verdict.clone())).await;
         }
+    }
+}
+
+/// What a trace says of it. What it is compared with may still be under way.
+fn copy_ended<'e>(
+    (endpoint, stream): (Endpoint, bool),
+    plan: &ShadowPlan,
+    candidate: &'e Candidate,
+    (ended, answer, cost): (&'e Ended, &Answer, Option<PicoUsd>),
+) -> CopyEnded<'e> {
+    let provider = &candidate.provider;
+    let model = candidate.model.as_ref().map(|plan| Arc::clone(&plan.model));
+    CopyEnded {
+        endpoint,
+        stream,
+        asked: Asked::Provider { provider: Arc::clone(&provider.provider), model, sent: None },
+        at: &provider.endpoint,
+        status: answer.status(),
+        cause: &ended.cause,
+        took: ended.took,
+        first_token: answer.first_token,
+        facts: &ended.facts,
+        cost,
+        shadow: (Arc::clone(&plan.name), ended.outcome.as_str()),
     }
 }
 
