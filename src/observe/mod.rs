@@ -11,6 +11,7 @@ mod pins;
 mod records;
 mod series;
 mod shadows;
+mod standing;
 mod users;
 
 pub use breakers::{AnsweredSeries, BreakerSeries, CutCause};
@@ -26,4 +27,5 @@ pub use series::{
     RetrySkipped, RouteSeries, TokenKind,
 };
 pub use shadows::ShadowSeries;
+pub use standing::ShadowMoney;
 pub use users::ServedBy;
