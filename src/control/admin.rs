@@ -21,7 +21,8 @@ use crate::clock;
 use crate::control::api::{self, Api, Said};
 use crate::control::pages;
 use crate::observe::Metrics;
-use crate::snapshot::{Snapshot, Store};
+use crate::snapshot::{Snapshot, Store, View};
+use crate::units::Percent;
 
 /// Whether the gateway takes requests. Written by `app`, read by `/readyz`.
 #[derive(Debug, Default)]
@@ -171,9 +172,16 @@ impl Admin {
         }
     }
 
-    fn metrics(&self, snapshot: &Snapshot, asked: &HeaderMap) -> Response<Full<Bytes>> {
-        // A rest ends by itself: nobody is told of it, so it is counted when it is asked for.
-        self.metrics.keys_resting(snapshot.resting_keys(clock::uptime()));
+    fn metrics(&self, view: &View, asked: &HeaderMap) -> Response<Full<Bytes>> {
+        // A rest ends by itself, as a day does: nobody is told of it, so it is counted when it is asked for.
+        self.metrics.keys_resting(view.resting_keys(clock::uptime()));
+        self.metrics.flag_defaults(view.flag_defaults());
+        self.metrics.shadow_money(view.shadow_money(clock::unix_seconds()));
+        let share = |percent: Percent| percent.as_percent() / 100.0;
+        let rollouts = view.rollouts();
+        self.metrics.flag_rollouts(
+            rollouts.map(|(flag, rule, percent)| (flag.key.as_str(), rule.name.as_str(), share(percent))),
+        );
         self.api.upkeep.show();
         let accept = asked.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         match self.metrics.render_for(accept) {

@@ -18,6 +18,7 @@ use crate::observe::pins::Pins;
 use crate::observe::records::Records;
 use crate::observe::shadows::Shadows;
 use crate::observe::spans::Spans;
+use crate::observe::standing::Standing;
 use crate::observe::users::Users;
 
 /// All metric families of the process. Written by every room through handles, read by the admin listener.
@@ -33,6 +34,7 @@ pub struct Metrics {
     pub(super) pins: Pins,
     pub(super) records: Records,
     pub(super) shadows: Shadows,
+    pub(super) standing: Standing,
     pub(super) judges: Judges,
     pub(super) users: Users,
     pub(super) hygiene: Hygiene,
@@ -64,9 +66,9 @@ pub(super) struct Flags {
     pub(super) context_ignored: IntCounterVec,
     pub(super) variant_requests: IntCounterVec,
     pub(super) variant_seconds: HistogramVec,
+    pub(super) variant_first_token_seconds: HistogramVec,
     pub(super) variant_output_chars: HistogramVec,
     pub(super) variant_cost_usd: CounterVec,
-    pub(super) flag_expires: GaugeVec,
     pub(super) template_errors: IntCounterVec,
     pub(super) kill_switch: IntGaugeVec,
     pub(super) feedback: IntCounterVec,
@@ -94,7 +96,9 @@ pub(super) struct Links {
 pub(super) struct Configuration {
     pub(super) reloads: IntCounterVec,
     pub(super) last_reload: Gauge,
+    pub(super) last_successful: IntGauge,
     pub(super) certificate_expires: GaugeVec,
+    pub(super) flag_expires: GaugeVec,
     pub(super) generation: IntGauge,
 }
 
@@ -118,6 +122,7 @@ impl Metrics {
             pins: Pins::new(&make)?,
             records: Records::new(&make)?,
             shadows: Shadows::new(&make)?,
+            standing: Standing::new(&make)?,
             judges: Judges::new(&make)?,
             users: Users::new(&make)?,
             hygiene: Hygiene::new(&make)?,
@@ -249,6 +254,12 @@ impl Flags {
                 ROUTE_FLAG_VARIANT,
                 SECONDS,
             )?,
+            variant_first_token_seconds: make.histograms(
+                "dimmer_variant_time_to_first_token_seconds",
+                "From a request's head to the first piece of content, streams only, by variant",
+                ROUTE_FLAG_VARIANT,
+                SECONDS,
+            )?,
             variant_output_chars: make.histograms(
                 "dimmer_variant_output_chars",
                 "Characters of text in an answer, by variant",
@@ -259,11 +270,6 @@ impl Flags {
                 "dimmer_variant_cost_usd_total",
                 "What answers cost, in US dollars, by variant",
                 ROUTE_FLAG_VARIANT,
-            )?,
-            flag_expires: make.gauges(
-                "dimmer_flag_expires_timestamp_seconds",
-                "When a flag should be gone, in seconds since 1970",
-                &["flag"],
             )?,
             template_errors: make.counters(
                 "dimmer_prompt_render_errors_total",
@@ -364,10 +370,19 @@ impl Configuration {
                 "dimmer_config_last_reload_success_timestamp_seconds",
                 "When the configuration that serves was loaded, in seconds since 1970",
             )?,
+            last_successful: make.int_gauge(
+                "dimmer_config_last_reload_successful",
+                "1: the configuration as it lies there is the one that serves; 0: it was refused",
+            )?,
             certificate_expires: make.gauges(
                 "dimmer_tls_certificate_expires_timestamp_seconds",
                 "When the certificate of a listener ends, in seconds since 1970",
                 &["listener"],
+            )?,
+            flag_expires: make.gauges(
+                "dimmer_flag_expires_timestamp_seconds",
+                "When a flag should be gone, in seconds since 1970",
+                &["flag"],
             )?,
             generation: make.int_gauge(
                 "dimmer_config_generation",
@@ -437,7 +452,7 @@ impl Families {
         self.add(Gauge::new(name, help)?)
     }
 
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, MetricsError> {
+    pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, MetricsError> {
         self.add(GaugeVec::new(Opts::new(name, help), labels)?)
     }
 

@@ -15,6 +15,7 @@ mod records;
 mod series;
 mod shadows;
 mod spans;
+mod standing;
 mod trace;
 mod users;
 
@@ -32,6 +33,7 @@ pub use series::{
 };
 pub use shadows::ShadowSeries;
 pub use spans::{SpanResult, SpanSeries};
+pub use standing::ShadowMoney;
 pub use trace::{
     Answered, Asked, FlagEvent, RequestSpan, SpanId, Telling, Times, Trace, TraceContext, TraceId, Tracer,
     TrySpan, is_state,

@@ -225,6 +225,7 @@ struct VariantSeries {
     evaluations: [Lazy<IntCounter>; Reason::ALL.len()],
     outcomes: [Lazy<IntCounter>; Outcome::ALL.len()],
     duration: Lazy<Histogram>,
+    first_token: Lazy<Histogram>,
     output_chars: Lazy<Histogram>,
     cost: Lazy<Counter>,
     users: Lazy<Arc<UsersOfDay>>,
@@ -244,6 +245,7 @@ impl FlagSeries {
                 evaluations: Default::default(),
                 outcomes: Default::default(),
                 duration: OnceLock::new(),
+                first_token: OnceLock::new(),
                 output_chars: OnceLock::new(),
                 cost: OnceLock::new(),
                 users: OnceLock::new(),
@@ -280,6 +282,13 @@ impl FlagSeries {
             .duration
             .get_or_init(|| self.metrics.flags.variant_seconds.with_label_values(&self.labels(series)))
             .observe(took.as_secs_f64());
+    }
+
+    /// The first piece of content came, of a stream that had been given `variant`.
+    pub fn first_token(&self, variant: u16, after: Duration) {
+        let Some(series) = self.variants.get(usize::from(variant)) else { return };
+        let of = || self.metrics.flags.variant_first_token_seconds.with_label_values(&self.labels(series));
+        series.first_token.get_or_init(of).observe(after.as_secs_f64());
     }
 
     /// The answer to a request that had been given `variant` had so many characters.
@@ -480,6 +489,7 @@ impl GatewaySeries {
             Ok(loaded) => {
                 self.metrics.configuration.reloads.with_label_values(&["ok"]).inc();
                 self.metrics.configuration.last_reload.set(loaded.at_unix_seconds);
+                self.metrics.configuration.last_successful.set(1);
                 self.metrics.configuration.certificate_expires.reset();
                 if let Some(at) = loaded.certificate_expires {
                     self.metrics
@@ -492,12 +502,15 @@ impl GatewaySeries {
                     .configuration
                     .generation
                     .set(i64::try_from(loaded.generation).unwrap_or(i64::MAX));
-                self.metrics.flags.flag_expires.reset();
+                self.metrics.configuration.flag_expires.reset();
                 for (flag, at) in loaded.flag_expiries {
-                    self.metrics.flags.flag_expires.with_label_values(&[flag]).set(*at as f64);
+                    self.metrics.configuration.flag_expires.with_label_values(&[flag]).set(*at as f64);
                 }
             }
-            Err(()) => self.metrics.configuration.reloads.with_label_values(&["error"]).inc(),
+            Err(()) => {
+                self.metrics.configuration.reloads.with_label_values(&["error"]).inc();
+                self.metrics.configuration.last_successful.set(0);
+            }
         }
     }
 }

@@ -92,8 +92,12 @@ fn count(exchange: &Exchange, route: &RoutePlan, outcome: Outcome, took: Duratio
     // A variant is judged by its answers: a count that follows its decision is none.
     let judged = exchange.decision.as_ref().filter(|_| !exchange.endpoint.counts());
     for evaluated in judged.iter().flat_map(|decision| &decision.evaluated) {
+        let variant = evaluated.evaluation.variant.0;
         let outcome = exposure::own_outcome(exchange, evaluated, outcome);
-        evaluated.plan.series.ended(evaluated.evaluation.variant.0, outcome, took);
+        evaluated.plan.series.ended(variant, outcome, took);
+        if let Some(after) = exchange.first_token {
+            evaluated.plan.series.first_token(variant, after);
+        }
     }
 }
 

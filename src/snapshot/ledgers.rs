@@ -85,6 +85,13 @@ impl Ledger {
         Some(Aside { ledger: Arc::clone(self), amount, day })
     }
 
+    /// What is gone of the day's dollars, for a look: spent, or set aside for copies under way.
+    pub fn gone(&self, now_s: u64) -> PicoUsd {
+        let mut money = self.money.lock().unwrap_or_else(PoisonError::into_inner);
+        money.begin(now_s / DAY_S);
+        money.spent + money.aside
+    }
+
     fn settle(&self, amount: PicoUsd, cost: PicoUsd, day: u64) {
         let mut money = self.money.lock().unwrap_or_else(PoisonError::into_inner);
         money.aside = PicoUsd(money.aside.0.saturating_sub(amount.0));
@@ -254,6 +261,7 @@ mod tests {
         drop(second);
         assert!(aside(4).is_none());
         assert!(aside(3).is_some());
+        assert_eq!((ledger.gone(NOON), ledger.gone(NOON + DAY_S)), (usd(10), usd(0)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::{ArcSwap, Guard};
 
 use crate::config::Route;
-use crate::flags::{Flag, FlagState};
+use crate::flags::{Flag, FlagState, Rule};
 use crate::names::{KillTarget, ModelName};
 use crate::snapshot::{FlagPlan, ModelPlan, ProviderPlan, RoutePlan, ShadowPlan, Snapshot};
 use crate::state::RunState;
@@ -22,6 +22,16 @@ pub struct View {
     pub snapshot: Arc<Snapshot>,
     /// What happened beside it.
     pub live: Live,
+}
+
+impl View {
+    /// Every rule, and the percentage that counts now: what was set at run time, else what the file says.
+    pub fn rollouts(&self) -> impl Iterator<Item = (&Flag, &Rule, Percent)> {
+        self.config.flags.iter().zip(&self.live.per_flag).flat_map(|(flag, live)| {
+            let rules = flag.rules.iter().zip(&live.percents);
+            rules.map(|(rule, set)| (&**flag, rule, set.unwrap_or_else(|| rule.serve.percent())))
+        })
+    }
 }
 
 impl Deref for View {

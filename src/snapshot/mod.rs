@@ -30,8 +30,9 @@ use rustls::ServerConfig;
 
 use crate::config::{Client, Config};
 use crate::names::{AttributeName, ModelName};
-use crate::observe::ModelSeries;
+use crate::observe::{ModelSeries, ShadowMoney};
 use crate::record::Shape;
+use crate::units::PicoUsd;
 
 pub use breakers::{Answered, Breaker, BreakerEvent, BreakerId, BreakerReport, Breakers, Measurement, shown};
 pub use build::BuildError;
@@ -97,6 +98,25 @@ impl Snapshot {
     /// The declared model that `name` means, by its table's name, its upstream name or one of its other names.
     pub fn model(&self, name: &str) -> Option<&Arc<ModelPlan>> {
         self.models.find(name)
+    }
+
+    /// Every flag's key, and the name of its default variant.
+    pub fn flag_defaults(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.config.flags.iter().filter_map(|flag| {
+            let default = flag.variants.get(usize::from(flag.default.0))?;
+            Some((flag.key.as_str(), default.name.as_str()))
+        })
+    }
+
+    /// What every shadow may cost in a day, and what of it is gone.
+    pub fn shadow_money(&self, now_s: u64) -> impl Iterator<Item = ShadowMoney<'_>> {
+        let shadows = self.by_name.values().flat_map(|route| &route.shadows);
+        shadows.map(move |plan| ShadowMoney {
+            route: &plan.route,
+            shadow: &plan.name,
+            per_day: plan.shadow.per_day.map(PicoUsd::as_usd),
+            spent: plan.ledger.gone(now_s).as_usd(),
+        })
     }
 
     /// How many keys rest, of each provider that has several.

@@ -1,50 +1,46 @@
-//! A real Prometheus scrapes a gateway under traffic of every kind; a panel without data fails.
+//! A real Prometheus scrapes a gateway under traffic of every kind, with the rules loaded; a panel or a record without data fails.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::json;
 
-use super::{Query, panels};
+use super::prometheus::{BETWEEN_LOOKS, Prometheus};
+use super::{Query, level_of, queries, rules};
+use crate::admin;
 use crate::clients::clients;
-use crate::harness::{Dimmer, get};
+use crate::harness::{Dimmer, get, wait_until};
 
-/// Every panel must have data within this time; scrapes come each second.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Leaves the machine to the tests beside this one.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+/// Every panel must have data within this time; scrapes come each second, and a quarter of it is mostly enough.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[test]
-fn every_panel_shows_data_of_a_busy_gateway() {
+fn every_panel_and_every_record_has_data_of_a_busy_gateway() {
     let mut gateway = Dimmer::start_with(CONFIG, &[("ANOTHER_KEY", "sk-another-of-the-gateway")]);
-    gateway.expect_log("a breaker");
+    for line in ["a breaker", "the configuration is wrong"] {
+        gateway.expect_log(line);
+    }
     let directory = tempfile::tempdir().expect("a directory");
     let encrypted = encrypted();
-    let prometheus = Prometheus::start(directory.path(), [gateway.admin, encrypted.admin]);
-    let mut open: Vec<Query> = Vec::new();
-    for (_, dashboard) in super::dashboards() {
-        for panel in panels(&dashboard) {
-            for target in panel["targets"].as_array().expect("targets") {
-                let title = panel["title"].as_str().expect("a title").to_owned();
-                open.push(Query { panel: title, expr: target["expr"].as_str().expect("an expr").to_owned() });
-            }
-        }
-    }
-    crate::admin::kill(&gateway, "tool:never_sent");
+    let prometheus = Prometheus::start(directory.path(), &[gateway.admin, encrypted.admin], &rules::files());
+    let of_rules =
+        rules::recorded().into_iter().map(|name| Query { panel: "recorded".to_owned(), expr: name });
+    let mut open: Vec<Query> = queries().into_iter().chain(of_rules).collect();
+    admin::kill(&gateway, "route:off");
     let end = Instant::now() + PATIENCE;
     let mut round = 0;
     while !open.is_empty() && Instant::now() < end {
         traffic(gateway.data, round);
         thoughtful(gateway.data, round);
+        operators(&gateway, round);
         round += 1;
         // In clear text, so that there are handshakes that fail.
         let _ = get(encrypted.data, "/v1/models");
         std::thread::park_timeout(BETWEEN_LOOKS);
-        open.retain(|query| !prometheus.answers(&query.promql().replace("[1m]", "[10s]")));
+        open.retain(|query| prometheus.series(&query.promql()).is_empty());
     }
     let scrape = get(gateway.admin, "/metrics").text();
     let of_tls = get(encrypted.admin, "/metrics").text();
@@ -63,6 +59,39 @@ fn every_panel_shows_data_of_a_busy_gateway() {
     );
     the_page_tells_the_truth(&scrape);
     promtool_finds_nothing_to_mend(&scrape);
+    rules_are_well(&prometheus);
+}
+
+/// None of them fails on real series, and what is recorded has the labels that its name says.
+fn rules_are_well(prometheus: &Prometheus) {
+    for rule in prometheus.rules() {
+        assert_eq!(rule["health"], "ok", "{rule}");
+    }
+    for name in rules::recorded() {
+        for series in prometheus.series(&name) {
+            assert_eq!(series.labels.into_iter().collect::<BTreeSet<_>>(), level_of(&name), "{name}");
+        }
+    }
+}
+
+/// What people do meanwhile: they kill and revive, move a percentage, and save a file with a mistake in it.
+fn operators(gateway: &Dimmer, round: u32) {
+    let successful = || gateway.metrics().metric("dimmer_config_last_reload_successful", &[]);
+    if round.is_multiple_of(2) {
+        admin::kill(gateway, "tool:never_sent");
+    } else {
+        admin::revive(gateway, "tool:never_sent");
+    }
+    let set = json!({ "percent": 50 + round % 2, "reason": "a test" });
+    assert_eq!(admin::call(gateway, "PATCH", "/flags/size/rules/half", &set).status, 200);
+    let taken = gateway.metrics().metric("dimmer_flag_rollout_ratio", &[("flag", "size"), ("rule", "half")]);
+    assert_eq!(taken, f64::from(50 + round % 2) / 100.0, "the percentage that counts now");
+    if round.is_multiple_of(2) {
+        gateway.write_config("[routes.a]\nmistake = true\n");
+        wait_until("the file is refused", || successful() == 0.0);
+        gateway.write_config(CONFIG);
+        wait_until("the file is taken", || successful() == 1.0);
+    }
 }
 
 /// A gateway whose callers have to speak TLS.
@@ -118,7 +147,7 @@ fn promtool_finds_nothing_to_mend(scrape: &str) {
     assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
 }
 
-/// One round: plain and streamed, with and without a user, one caller that leaves.
+/// One round: plain and streamed, with and without a user, one caller that leaves; each path by a caller of its own.
 fn traffic(data: SocketAddr, round: u32) {
     let paths = [
         ("/a", false),
@@ -129,26 +158,32 @@ fn traffic(data: SocketAddr, round: u32) {
         ("/d", true),
         ("/e", true),
         ("/g", true),
+        ("/h", false),
+        ("/off", false),
     ];
-    for (path, stream) in paths {
-        for user in 0..4 {
-            // Simulated models answer the same request the same way: each question is another one.
-            let question = format!("question {round} of {user}");
-            let user = (user > 0)
-                .then(|| format!("x-user-id: user-{round}-{user}\r\nx-age: many\r\nx-shape: round\r\n"));
-            let body = format!(
-                r#"{{"model":"small","temperature":0.5,"stream":{stream},"messages":[{{"role":"user","content":"{question}"}}]}}"#
-            );
-            let head = format!(
-                "POST {path}/v1/chat/completions HTTP/1.1\r\nhost: dimmer\r\nconnection: close\r\n{}content-type: \
-                 application/json\r\ncontent-length: {}\r\n\r\n",
-                user.unwrap_or_default(),
-                body.len()
-            );
-            let leaves = stream && path == "/b";
-            send(data, &format!("{head}{body}"), leaves.then_some(200));
+    std::thread::scope(|callers| {
+        for (path, stream) in paths {
+            callers.spawn(move || (0..4).for_each(|user| ask(data, path, stream, round, user)));
         }
-    }
+    });
+}
+
+fn ask(data: SocketAddr, path: &str, stream: bool, round: u32, user: u32) {
+    // Simulated models answer the same request the same way: each question is another one.
+    let question = format!("question {round} of {user}");
+    let user =
+        (user > 0).then(|| format!("x-user-id: user-{round}-{user}\r\nx-age: many\r\nx-shape: round\r\n"));
+    let body = format!(
+        r#"{{"model":"small","temperature":0.5,"stream":{stream},"messages":[{{"role":"user","content":"{question}"}}]}}"#
+    );
+    let head = format!(
+        "POST {path}/v1/chat/completions HTTP/1.1\r\nhost: dimmer\r\nconnection: close\r\n{}content-type: \
+         application/json\r\ncontent-length: {}\r\n\r\n",
+        user.unwrap_or_default(),
+        body.len()
+    );
+    let leaves = stream && path == "/b";
+    send(data, &format!("{head}{body}"), leaves.then_some(200));
 }
 
 /// A conversation that begins with one model, and that the flags then give to another, with that one's thoughts in it.
@@ -189,63 +224,6 @@ fn send(to: SocketAddr, request: &str, bytes: Option<u64>) -> String {
     // A simulated provider that breaks its streams resets the connection: what came until then counts.
     let _reset = socket.take(bytes.unwrap_or(u64::MAX)).read_to_end(&mut answer);
     String::from_utf8_lossy(&answer).into_owned()
-}
-
-struct Prometheus {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Prometheus {
-    fn start(directory: &Path, admins: [SocketAddr; 2]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
-        let config = format!(
-            "global:\n  scrape_interval: 1s\nscrape_configs:\n  - job_name: dimmer\n    static_configs:\n      - targets: \
-             [\"{}\", \"{}\"]\n",
-            admins[0], admins[1]
-        );
-        std::fs::write(directory.join("prometheus.yml"), config).expect("a file");
-        let log = std::fs::File::create(directory.join("prometheus.log")).expect("a log file");
-        let child = Command::new(clients().join("bin/prometheus"))
-            .arg("--config.file=prometheus.yml")
-            .arg("--storage.tsdb.path=tsdb")
-            .arg(format!("--web.listen-address={port}"))
-            .current_dir(directory)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("prometheus starts");
-        let prometheus = Self { child, address: port };
-        let end = Instant::now() + Duration::from_secs(30);
-        while TcpStream::connect(port).is_err() {
-            let said = std::fs::read_to_string(directory.join("prometheus.log")).unwrap_or_default();
-            assert!(Instant::now() < end, "prometheus does not listen:\n{said}");
-            std::thread::park_timeout(BETWEEN_LOOKS);
-        }
-        prometheus
-    }
-
-    /// Whether the query gives at least one number.
-    fn answers(&self, expr: &str) -> bool {
-        let query: String = expr.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        // HTTP/1.0, so that the answer comes unchunked.
-        let path = format!("GET /api/v1/query?query={query} HTTP/1.0\r\nhost: prometheus\r\n\r\n");
-        let answer = send(self.address, &path, None);
-        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
-        let Ok(body) = serde_json::from_str::<Value>(body) else { return false };
-        assert_ne!(body["status"], "error", "{expr}: {body}");
-        let series = body["data"]["result"].as_array().cloned().unwrap_or_default();
-        series.iter().any(|one| one["value"][1].as_str().is_some_and(|value| value != "NaN"))
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        // It may have ended by itself; both calls are then without effect.
-        let _ended = self.child.kill();
-        let _reaped = self.child.wait();
-    }
 }
 
 const CONFIG: &str = r#"
@@ -314,6 +292,13 @@ name = "cheap"
 model = "small"
 params = { max_tokens = 100 }
 percent = 50
+budget = { usd_per_day = 1000.0 }
+[[routes.a.shadow]]
+name = "broke"
+model = "small"
+params = { max_tokens = 90 }
+percent = 50
+budget = { usd_per_day = 0.000001 }
 [judges.never_reads]
 model = "small"
 rubric = "Which is better?"
@@ -361,4 +346,15 @@ path = "/g"
 provider = "sim"
 model = "large"
 breaker = "short"
+[models.unreachable]
+provider = "keyed"
+[routes.h]
+path = "/h"
+provider = "sim"
+model = "unreachable"
+fallback = ["large"]
+[routes.off]
+path = "/off"
+provider = "sim"
+model = "small"
 "#;
