@@ -28,3 +28,4 @@ pub mod explain;
 
 pub mod app;
 pub mod cli;
+pub mod demo;

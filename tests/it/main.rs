@@ -29,6 +29,8 @@ mod dashboards;
 #[cfg(test)]
 mod decisions;
 #[cfg(test)]
+mod demo;
+#[cfg(test)]
 mod descriptors;
 #[cfg(test)]
 mod docs;
