@@ -130,8 +130,9 @@ impl Desk {
         Ok(counted(&self.client.listener("/metrics")?))
     }
 
-    /// Whether the listener has a page at `path`.
+    /// Whether the listener has a page for browsers at `path`.
     pub(super) fn has_page(&self, path: &str) -> bool {
-        self.client.listener(path).is_ok()
+        let page = |text: String| text.trim_start().to_lowercase().starts_with("<!doctype html");
+        self.client.listener(path).is_ok_and(page)
     }
 }

@@ -22,10 +22,11 @@ mod world;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use crate::clock;
 use crate::observe::log;
@@ -96,17 +97,17 @@ pub fn run(options: &Options, out: &mut dyn Write) -> Result<Verdict, Failed> {
     let log =
         folder.log().map_err(|error| format!("{} cannot be written: {error}", folder.path().display()))?;
     let _log = log::start_into(&filter, log);
-    let gateway = Gateway::start(&folder, &tempo, options.data, options.admin)?;
-    let bell = Arc::new(Bell::default());
-    let stop = gateway.stopper();
-    let listening = on_signals(Arc::clone(&bell), move || {
+    // Before there is anything that would have to be ended.
+    let (bell, stop) = (Arc::new(Bell::default()), Arc::new(OnceLock::<mpsc::Sender<()>>::new()));
+    let stopper = Arc::clone(&stop);
+    on_signals(Arc::clone(&bell), move || {
         // Said twice already where there is no place.
-        let _ = stop.try_send(());
-    });
-    let told = match listening {
-        Ok(()) => story(options, &tempo, &folder, (&gateway, &bell), out),
-        Err(error) => Err(Failed::Said(format!("the system refused to pass signals on: {error}"))),
-    };
+        stopper.get().map(|stop| stop.try_send(()));
+    })
+    .map_err(|error| format!("the system refused to pass signals on: {error}"))?;
+    let gateway = Gateway::start(&folder, &tempo, options.data, options.admin)?;
+    let _ = stop.set(gateway.stopper());
+    let told = story(options, &tempo, &folder, (&gateway, &bell), out);
     let stopped = gateway.stop();
     let verdict = told?;
     stopped?;
@@ -166,8 +167,8 @@ fn greet(
     if Desk::new(admin).has_page("/") {
         teller.row("  page", WIDE, &format!("http://{admin}/"))?;
     }
-    let left = if options.keep { "it stays (--keep)" } else { "removed at the end; --keep leaves it" };
-    teller.row("  folder", WIDE, &format!("{}: {left}", folder.path().display()))?;
+    let left = if options.keep { "it stays (--keep)" } else { "gone at the end; --keep leaves it" };
+    teller.row("  folder", WIDE, &format!("{}\n{left}", folder.path().display()))?;
     teller.row(
         "  breakers",
         WIDE,

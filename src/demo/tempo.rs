@@ -27,6 +27,8 @@ pub(super) struct Tempo {
     pub(super) shadow_percent: u32,
     /// Of the simulated models: the mean wait before the first token.
     pub(super) first_token: &'static str,
+    /// The same of the shadow's candidate, which is quicker.
+    pub(super) quick_first_token: &'static str,
     /// Of the simulated models: the mean wait between two tokens.
     pub(super) per_token: &'static str,
 }
@@ -44,6 +46,7 @@ pub(super) const FAST: Tempo = Tempo {
     cooldown: "10s",
     shadow_percent: 80,
     first_token: "40ms",
+    quick_first_token: "15ms",
     per_token: "1ms",
 };
 
@@ -60,6 +63,7 @@ pub(super) const SLOW: Tempo = Tempo {
     cooldown: "30s",
     shadow_percent: 30,
     first_token: "180ms",
+    quick_first_token: "90ms",
     per_token: "10ms",
 };
 

@@ -31,7 +31,7 @@ fn its_configuration_is_right_at_every_pace() {
             let route = config.routes.iter().find(|route| route.name.as_str() == world::ROUTE).unwrap();
             assert_eq!(route.shadows.len(), usize::from(shadow));
             let flag = config.flags.iter().find(|flag| flag.key.as_str() == world::FLAG).unwrap();
-            assert!(flag.rule(&world::RULE.into()).is_some());
+            assert!(flag.rule(world::RULE).is_some());
             for model in [world::CANARY, world::SAFE, world::DESK_MODEL] {
                 assert!(config.models.iter().any(|one| one.name.as_str() == model), "{model}");
             }

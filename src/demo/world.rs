@@ -35,6 +35,7 @@ pub(super) fn text(tempo: &Tempo, data: SocketAddr, admin: SocketAddr, shadow: b
         ("@listen@", data.to_string()),
         ("@admin@", admin.to_string()),
         ("@first_token@", tempo.first_token.to_owned()),
+        ("@quick_first_token@", tempo.quick_first_token.to_owned()),
         ("@per_token@", tempo.per_token.to_owned()),
         ("@window@", tempo.window.to_owned()),
         ("@min_requests@", tempo.min_requests.to_string()),

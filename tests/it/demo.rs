@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::clients::root;
 use crate::harness::DIMMER;
 
 /// The demo waits for what happens; a machine with much else to do gets there too.
@@ -101,6 +102,7 @@ fn the_story_comes_true_and_its_numbers_are_the_gateways() {
     assert_eq!(callers["answered"], callers["counted"], "who counts: {callers}");
     assert!(callers["feedback"].as_u64() > Some(0), "{callers}");
     the_log_is_quiet(folder);
+    as_the_page_shows_it(&demo);
 }
 
 /// Each of these is told, once, one after the other.
@@ -190,7 +192,7 @@ fn as_the_record_has_it(demo: &Demo, folder: &Path) {
     let record =
         Connection::open_with_flags(folder.join("records.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let turned_us = numbers["turned_ms"].as_u64().unwrap() * 1000;
-    let sum = |of: &str, which: &str| -> (u64, u64, f64) {
+    let sum = |of: &str, which: &str| -> (i64, i64, f64) {
         let query = format!(
             "SELECT count(*), count(DISTINCT exposures.user_id), coalesce(sum(cost_pico_usd), 0) / 1e12
              FROM exposures JOIN exposure_flags USING (request_id)
@@ -206,7 +208,7 @@ fn as_the_record_has_it(demo: &Demo, folder: &Path) {
         let (requests, users, usd) = sum(of, which);
         let told = &numbers[name];
         assert_eq!(
-            (told["requests"].as_u64(), told["users"].as_u64()),
+            (told["requests"].as_i64(), told["users"].as_i64()),
             (Some(requests), Some(users)),
             "{name}"
         );
@@ -215,8 +217,8 @@ fn as_the_record_has_it(demo: &Demo, folder: &Path) {
     }
     let (long, usual) = (numbers["rambled"]["chars"].as_f64(), numbers["before"]["chars"].as_f64());
     assert!(long > usual.map(|usual| usual * 4.0), "{numbers}");
-    let all: u64 = record.query_row("SELECT count(*) FROM exposures", [], |row| row.get(0)).unwrap();
-    assert_eq!(demo.event("callers")["counted"].as_u64(), Some(all));
+    let all: i64 = record.query_row("SELECT count(*) FROM exposures", [], |row| row.get(0)).unwrap();
+    assert_eq!(demo.event("callers")["counted"].as_i64(), Some(all));
 }
 
 /// Only what the story is about is out of the ordinary.
@@ -229,6 +231,39 @@ fn the_log_is_quiet(folder: &Path) {
         .collect();
     assert!(loud.is_empty(), "{loud:#?}");
     assert!(log.contains("a breaker tripped"), "{log}");
+}
+
+/// The transcript of docs/demo.md is another run's: its headings and its commands are those of this one, in the same order.
+fn as_the_page_shows_it(demo: &Demo) {
+    let page = std::fs::read_to_string(root().join("docs/demo.md")).unwrap();
+    let (_, transcript) =
+        page.split_once("$ dimmer demo --fast\n").expect("the transcript begins with its command");
+    let (transcript, _) = transcript.split_once("\n```").expect("and ends");
+    let shown = transcript.replace(" \\\n", " ");
+    let shown: Vec<String> = shown
+        .lines()
+        .filter_map(|line| {
+            let heading = line.strip_prefix("── ").map(|rest| rest.trim_end_matches(['─', ' ']).to_owned());
+            heading.or_else(|| {
+                line.split_once("  $ dimmer ").map(|(_, rest)| words(&format!("$ dimmer {rest}")))
+            })
+        })
+        .collect();
+    let told: Vec<String> = demo
+        .events
+        .iter()
+        .filter_map(|event| match event["event"].as_str()? {
+            "chapter" => Some(format!("{}. {}", event["number"], event["text"].as_str()?)),
+            "command" => Some(words(event["text"].as_str()?)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(shown, told, "docs/demo.md shows another run: put `dimmer demo --fast` there again");
+    assert!(transcript.lines().all(|line| line.chars().count() <= 79), "it is as wide as a terminal");
+}
+
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]
