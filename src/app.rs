@@ -1,6 +1,7 @@
 //! Builds the rooms, starts their threads, drains them; the only file that sees every room.
 
 mod manager;
+mod orders;
 
 use std::fmt;
 use std::io;
@@ -12,7 +13,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::config::{self, RecordsPlace, RecordsSpec, StateSpec, UserIds, Watched};
@@ -21,12 +21,14 @@ use crate::control::{
     Admin, Api, Exposed, LoadError, Loader, Readiness, Rollbacks, Switchboard, Traffic, Upkeep,
 };
 use crate::explain::Running;
+use crate::mock::Mock;
 use crate::names::KillTarget;
 use crate::observe::{GatewaySeries, KillSeries, Metrics, StateSeries, Telling, Tracer};
 use crate::proxy::{self, Gateway, Pins, ShadowThread, Shadows, Worker};
 use crate::record::{self, Hasher, Records};
 use crate::snapshot::{Flights, Snapshot, Store};
 use crate::state::{self, Keeper, RunState, StoreError, notes};
+use orders::{Orders, Stop};
 
 /// Why the gateway does not start.
 #[derive(Debug)]
@@ -204,6 +206,20 @@ pub enum Ended {
 impl Started {
     /// Serves until a signal says to stop, then drains.
     pub fn serve(self) -> Result<Ended, StartError> {
+        self.serve_by(None)
+    }
+
+    /// Serves until `told` says something, then drains; ends at once when it says something again. Signals are the caller's.
+    pub fn serve_until(self, told: mpsc::Receiver<()>) -> Result<Ended, StartError> {
+        self.serve_by(Some(told))
+    }
+
+    /// The simulated providers, where the configuration has some.
+    pub fn simulated(&self) -> Option<Mock> {
+        self.parts.room.loader.simulated()
+    }
+
+    fn serve_by(self, told: Option<mpsc::Receiver<()>>) -> Result<Ended, StartError> {
         let (drain, draining) = watch::channel(false);
         let in_need = Arc::default();
         let mut seed = [0; 8];
@@ -211,9 +227,12 @@ impl Started {
         let pins = Arc::new(Pins::new(u64::from_le_bytes(seed)));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         // Before anybody is served: whoever is told to stop finishes what it has begun.
-        let signals = {
-            let _inside = runtime.enter();
-            Signals::new()?
+        let orders = match told {
+            Some(told) => Orders::Inside(told),
+            None => {
+                let _inside = runtime.enter();
+                Orders::of_signals()?
+            }
         };
         runtime.block_on(notes::restore(&self.parts.room.keeper, &*pins));
         let spec = &self.snapshot.config.records;
@@ -225,7 +244,7 @@ impl Started {
         let tracer = telling.as_ref().map(Telling::tracer);
         let workers = self.start_workers(&pins, &draining, &in_need, &records, (shadows, tracer))?;
         let shared = Shared { in_need, pins, records: Arc::clone(&records), copies };
-        let ended = runtime.block_on(self.control(drain, workers, signals, shared));
+        let ended = runtime.block_on(self.control(drain, workers, orders, shared));
         records.close(LAST_WRITES);
         if let Some(telling) = telling {
             telling.close(LAST_WRITES);
@@ -278,7 +297,7 @@ impl Started {
         self,
         drain: watch::Sender<bool>,
         workers: Vec<JoinHandle<()>>,
-        mut signals: Signals,
+        mut orders: Orders,
         shared: Shared,
     ) -> Result<Ended, StartError> {
         let Shared { in_need, pins, records, copies } = shared;
@@ -304,7 +323,7 @@ impl Started {
             tokio::spawn(reload_on_change(changes, room.clone()));
         }
         manager::serves(store.load().generation);
-        if signals.stop(&room, &workers).await == Stop::WorkerLost {
+        if orders.stop(&room, &workers).await == Stop::WorkerLost {
             readiness.set(false);
             room.keeper.close(LAST_WRITES);
             return Ok(Ended::WorkerLost);
@@ -316,7 +335,7 @@ impl Started {
         tracing::info!(patience_s = patience.as_secs_f64(), "draining: new connections are refused");
         manager::drains(patience);
         drain.send_replace(true);
-        let ended = signals.wait_for(workers, patience).await;
+        let ended = orders.wait_for(workers, patience).await;
         // No caller's request is left that could be copied.
         end_copies(copies, ended).await;
         let kept = notes::keep_now(&room.keeper, &**room.loader.breakers());
@@ -489,71 +508,5 @@ fn open_state(spec: &StateSpec, metrics: &Arc<Metrics>) -> Result<(RunState, Arc
     Ok((loaded.state, Arc::new(keeper)))
 }
 
-/// What the process is told from outside.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    reload: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            reload: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits for the first signal to stop; reloads on SIGHUP until then.
-    async fn stop(&mut self, room: &Room, workers: &[JoinHandle<()>]) -> Stop {
-        let mut look = tokio::time::interval(LOOK_FOR_LOST_WORKERS);
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return Stop::Asked,
-                _ = self.interrupt.recv() => return Stop::Asked,
-                _ = look.tick() => {
-                    if workers.iter().any(JoinHandle::is_finished) {
-                        tracing::error!("a worker has ended by itself; the process ends, to be started anew");
-                        return Stop::WorkerLost;
-                    }
-                }
-                _ = self.reload.recv() => drop(room.reload()),
-            }
-        }
-    }
-
-    /// Waits until all workers are done, the time is over, or a second signal comes.
-    async fn wait_for(&mut self, workers: Vec<JoinHandle<()>>, patience: Duration) -> Ended {
-        let done = async {
-            while workers.iter().any(|worker| !worker.is_finished()) {
-                tokio::time::sleep(LOOK_AT_WORKERS).await;
-            }
-        };
-        tokio::select! {
-            () = done => Ended::Drained,
-            () = tokio::time::sleep(patience) => {
-                tracing::warn!("the drain's time is over; what is still in flight is cut");
-                Ended::DrainTimedOut
-            }
-            _ = self.terminate.recv() => Ended::Forced,
-            _ = self.interrupt.recv() => Ended::Forced,
-        }
-    }
-}
-
-/// Why serving stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
-    Asked,
-    WorkerLost,
-}
-
-/// A gateway without one of its workers serves part of its connections never: it is better started anew.
-const LOOK_FOR_LOST_WORKERS: Duration = Duration::from_secs(1);
-
 /// What could not be stored until now has this long at the end.
 const LAST_WRITES: Duration = Duration::from_secs(2);
-
-/// Threads do not wake a runtime when they end.
-const LOOK_AT_WORKERS: Duration = Duration::from_millis(10);

@@ -29,3 +29,4 @@ pub mod explain;
 
 pub mod app;
 pub mod cli;
+pub mod demo;

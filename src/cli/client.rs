@@ -3,6 +3,7 @@
 //! Follows no redirect and uses no proxy of the environment: the token goes to the address that was named, nowhere else.
 
 use std::io::{Read, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,19 +37,21 @@ pub(super) struct Gateway {
     #[arg(long, value_name = "FILE", env = "DIMMER_ADMIN_TOKEN_FILE", hide_env_values = true)]
     token_file: Option<PathBuf>,
     /// How long to wait for its answer
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = TIMEOUT_S, value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: u64,
 }
 
 /// Where `dimmer serve` listens for operators unless its file says otherwise.
 const DEFAULT_URL: &str = "http://127.0.0.1:9901";
+/// How long an answer may take unless told otherwise.
+const TIMEOUT_S: u64 = 30;
 /// A gateway that is there accepts at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest list is a page of the audit.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
 /// Asks one gateway.
-pub(super) struct Client {
+pub(crate) struct Client {
     agent: Agent,
     /// Without a slash at its end.
     url: String,
@@ -57,7 +60,7 @@ pub(super) struct Client {
 }
 
 /// What was answered to what was asked for.
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// Of the two hundreds.
     pub status: StatusCode,
     /// As it came.
@@ -82,20 +85,7 @@ enum Role {
 impl Gateway {
     /// Ready to be asked; nothing is connected yet.
     pub(super) fn client(&self) -> Result<Client, String> {
-        let url = base(&self.url)?;
-        let token = self.token()?;
-        let secure = url.starts_with("https://");
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_global(Some(Duration::from_secs(self.timeout)))
-            .user_agent(concat!("dimmer/", env!("CARGO_PKG_VERSION")))
-            .tls_config(if secure { system_certificates() } else { TlsConfig::default() })
-            .build();
-        Ok(Client { agent: config.into(), url, token, timeout: self.timeout })
+        Ok(Client::new(base(&self.url)?, self.token()?, self.timeout))
     }
 
     fn token(&self) -> Result<Option<Secret>, String> {
@@ -159,19 +149,39 @@ fn system_certificates() -> TlsConfig {
 }
 
 impl Client {
+    /// Of a gateway of this process, which wants no token.
+    pub(crate) fn here(admin: SocketAddr) -> Self {
+        Self::new(format!("http://{admin}"), None, TIMEOUT_S)
+    }
+
+    fn new(url: String, token: Option<Secret>, timeout: u64) -> Self {
+        let secure = url.starts_with("https://");
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_global(Some(Duration::from_secs(timeout)))
+            .user_agent(concat!("dimmer/", env!("CARGO_PKG_VERSION")))
+            .tls_config(if secure { system_certificates() } else { TlsConfig::default() })
+            .build();
+        Self { agent: config.into(), url, token, timeout }
+    }
+
     /// Reads.
-    pub(super) fn get(&self, path: &str) -> Result<Answer, String> {
+    pub(crate) fn get(&self, path: &str) -> Result<Answer, String> {
         self.ask(&Method::GET, path, None, Role::Viewer)
     }
 
     /// Reads what needs a question to be put.
-    pub(super) fn query(&self, path: &str, question: &impl Serialize) -> Result<Answer, String> {
+    pub(crate) fn query(&self, path: &str, question: &impl Serialize) -> Result<Answer, String> {
         let body = serde_json::to_vec(question).map_err(|error| error.to_string())?;
         self.ask(&Method::POST, path, Some(body), Role::Viewer)
     }
 
     /// Changes.
-    pub(super) fn change(
+    pub(crate) fn change(
         &self,
         method: &Method,
         path: &str,
@@ -187,7 +197,7 @@ impl Client {
     }
 
     /// Whether `path` of the listener itself answers 200; what it says otherwise.
-    pub(super) fn healthy(&self, path: &str) -> Result<(), String> {
+    pub(crate) fn healthy(&self, path: &str) -> Result<(), String> {
         let url = format!("{}{path}", self.url);
         let request = Request::get(&url).body(()).map_err(|error| error.to_string())?;
         let answered = self.agent.run(request).map_err(|error| self.no_answer(&error, &Method::GET))?;
@@ -198,6 +208,18 @@ impl Client {
         let said =
             answered.into_body().with_config().limit(SAID_BYTES_MAX).read_to_string().unwrap_or_default();
         Err(format!("{url} answers {status}: {}", excerpt(&said)))
+    }
+
+    /// Reads what the listener itself says at `path`, such as `/metrics`.
+    pub(crate) fn listener(&self, path: &str) -> Result<String, String> {
+        let url = format!("{}{path}", self.url);
+        let request = Request::get(&url).body(()).map_err(|error| error.to_string())?;
+        let mut answered = self.agent.run(request).map_err(|error| self.no_answer(&error, &Method::GET))?;
+        let page = self.page(&mut answered, &Method::GET)?;
+        if page.status == StatusCode::OK {
+            return Ok(page.text);
+        }
+        Err(format!("{url} answers {}: {}", page.status, excerpt(&page.text)))
     }
 
     /// Reads what may be longer than memory, as it comes. What breaks off is an error.
@@ -229,7 +251,7 @@ impl Client {
     }
 
     /// Reads a page that is no JSON.
-    pub(super) fn text(&self, path: &str) -> Result<String, String> {
+    pub(crate) fn text(&self, path: &str) -> Result<String, String> {
         let (asked, role) = (format!("GET /api/v1{path}"), Role::Viewer);
         let page = self.send(&Method::GET, path, None)?;
         if !page.status.is_success() {
@@ -400,7 +422,7 @@ impl Client {
 
 impl Answer {
     /// As one of the API's shapes.
-    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, String> {
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, String> {
         T::deserialize(&self.json).map_err(|error| {
             format!(
                 "the answer to {} is not one that this command line knows: {error}; is the gateway of another version? `dimmer \
@@ -412,7 +434,7 @@ impl Answer {
 }
 
 /// One segment of a path.
-pub(super) fn segment(text: &str) -> String {
+pub(crate) fn segment(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

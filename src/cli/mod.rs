@@ -4,8 +4,9 @@ mod adoption;
 mod audit;
 mod breakers;
 mod check;
-mod client;
+pub(crate) mod client;
 mod config;
+mod demo;
 mod ended;
 mod explain;
 mod flags;
@@ -46,7 +47,8 @@ use ended::code;
 #[command(
     name = "dimmer",
     version,
-    after_help = "Start here:\n  dimmer serve                  serve ./routes.toml; simulated models need no key and no network\n  \
+    after_help = "Start here:\n  dimmer demo --fast            see it work in a minute: no key, no network, no file\n  \
+                  dimmer serve                  serve ./routes.toml; simulated models need no key and no network\n  \
                   dimmer check                  is ./routes.toml right, and what would be served to whom\n  \
                   dimmer explain --route assistant --user 42 --attr tier=pro\n                                why would this user get this model\n  \
                   dimmer kill flag:inference_model/claude-sonnet-4-6 --reason \"answers are cut off\"\n                                \
@@ -108,6 +110,8 @@ enum Command {
     Config(config::Arguments),
     /// Say by the exit code whether the gateway takes requests, for containers
     Healthcheck(healthcheck::Arguments),
+    /// See it work: a gateway with simulated models and callers, a canary that goes wrong, a breaker that trips
+    Demo(demo::Arguments),
     /// Run the simulated provider alone, for tests of your own
     Mock(mock::Arguments),
     /// Print the configuration's JSON Schema, for editors
@@ -155,6 +159,7 @@ pub fn run() -> ExitCode {
         Command::Webhooks(arguments) => code(webhooks::run(&arguments, &mut out)),
         Command::Config(arguments) => code(config::run(&arguments, &mut out)),
         Command::Healthcheck(arguments) => code(healthcheck::run(&arguments)),
+        Command::Demo(arguments) => code(demo::run(&arguments, &mut out)),
         Command::Mock(arguments) => mock::run(&arguments, &mut out),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "dimmer", &mut out);

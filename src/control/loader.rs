@@ -92,6 +92,11 @@ impl Loader {
         }
     }
 
+    /// The simulated providers, if a configuration had some.
+    pub fn simulated(&self) -> Option<Mock> {
+        self.simulated.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The breakers of the process.
     pub fn breakers(&self) -> &Arc<Breakers> {
         &self.breakers

@@ -16,6 +16,7 @@ mod failure;
 mod fill;
 mod generate;
 mod held;
+mod knobs;
 mod messages;
 mod other;
 mod responses;
@@ -29,7 +30,7 @@ mod tests;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use arc_swap::ArcSwap;
@@ -37,6 +38,7 @@ use tokio::sync::watch;
 
 use crate::config::{Config, MockModel, ProviderKind};
 use crate::names::ProviderName;
+use knobs::Knobs;
 
 /// A running simulated provider. Cheap to clone; the server ends with the last handle, or with [`Mock::shutdown`].
 #[derive(Clone)]
@@ -47,8 +49,10 @@ pub struct Mock {
 /// What the handles share with the server's thread.
 struct Inner {
     address: SocketAddr,
-    /// Written by [`Mock::update`], read once per request.
+    /// Written by [`Mock::update`] and [`Mock::turn`], read once per request.
     providers: Arc<ArcSwap<Vec<MockProvider>>>,
+    /// What the providers are made from. Locked only to change them.
+    knobs: Mutex<Knobs>,
     /// The server ends when this says `true` or is dropped.
     stop: watch::Sender<bool>,
 }
@@ -70,6 +74,7 @@ impl Mock {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
+        let knobs = Mutex::new(Knobs::new(providers.clone()));
         let providers = Arc::new(ArcSwap::from_pointee(providers));
         let (stop, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -77,7 +82,7 @@ impl Mock {
         thread::Builder::new()
             .name("mock".into())
             .spawn(move || runtime.block_on(serve::run(listener, served, stopped)))?;
-        Ok(Self { inner: Arc::new(Inner { address, providers, stop }) })
+        Ok(Self { inner: Arc::new(Inner { address, providers, knobs, stop }) })
     }
 
     /// Where it listens.
@@ -85,9 +90,31 @@ impl Mock {
         self.inner.address
     }
 
-    /// Serves these providers from the next request on.
+    /// Serves these providers from the next request on. What was turned stays turned.
     pub fn update(&self, providers: Vec<MockProvider>) {
-        self.inner.providers.store(Arc::new(providers));
+        let mut knobs = self.knobs();
+        knobs.configure(providers);
+        self.inner.providers.store(Arc::new(knobs.served()));
+    }
+
+    /// From the next request on a model behaves otherwise than its configuration says, as a real one may at any time without telling
+    /// anybody. What was turned before stays; [`Mock::settle`] ends it. `false`: the provider has no such model.
+    pub fn turn(&self, provider: &ProviderName, model: &str, change: impl FnOnce(&mut MockModel)) -> bool {
+        let mut knobs = self.knobs();
+        let known = knobs.turn(provider, model, change);
+        self.inner.providers.store(Arc::new(knobs.served()));
+        known
+    }
+
+    /// From the next request on every model behaves as its configuration says.
+    pub fn settle(&self) {
+        let mut knobs = self.knobs();
+        knobs.settle();
+        self.inner.providers.store(Arc::new(knobs.served()));
+    }
+
+    fn knobs(&self) -> MutexGuard<'_, Knobs> {
+        self.inner.knobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the server and every connection at once.

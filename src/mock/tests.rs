@@ -1,6 +1,7 @@
 //! The simulated provider over its real socket, and its pure parts by themselves.
 
 mod held;
+mod knobs;
 mod surfaces;
 
 use std::io::{BufReader, Read, Write};

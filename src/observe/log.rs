@@ -3,6 +3,8 @@
 //! Written by a thread of their own through a bounded queue: a blocked pipe never blocks a request. What does not fit in
 //! is dropped and counted in the next line that gets through.
 
+use std::io::Write;
+
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
@@ -16,10 +18,13 @@ pub const DEFAULT_FILTER: &str = "info,h2=error,hyper=error,rustls=error";
 /// Starts logging. `filter` is `DIMMER_LOG`'s syntax (`info`, `dimmer=debug`, …); a bad one falls back to the default. Dropping
 /// the guard writes out what is queued.
 pub fn start(filter: &str) -> WorkerGuard {
-    let (writer, guard) = NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(QUEUED_LINES)
-        .finish(std::io::stderr());
+    start_into(filter, std::io::stderr())
+}
+
+/// The same into `place`, such as a file, for who shows something else on the terminal.
+pub fn start_into(filter: &str, place: impl Write + Send + 'static) -> WorkerGuard {
+    let (writer, guard) =
+        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUED_LINES).finish(place);
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let subscriber = tracing_subscriber::fmt()
         .json()

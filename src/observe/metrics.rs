@@ -102,6 +102,9 @@ pub(super) struct Configuration {
     pub(super) generation: IntGauge,
 }
 
+/// What is counted once for each request that ended, for who reads metrics as they are given out.
+pub const REQUESTS_TOTAL: &str = "dimmer_requests_total";
+
 /// Why the metric families could not be made: two of them share a name. A defect, met at start only.
 pub type MetricsError = prometheus::Error;
 
@@ -171,7 +174,7 @@ impl Routes {
     fn new(make: &Families) -> Result<Self, MetricsError> {
         Ok(Self {
             requests: make.counters(
-                "dimmer_requests_total",
+                REQUESTS_TOTAL,
                 "Requests that ended, by outcome",
                 ROUTE_MODEL_OUTCOME,
             )?,

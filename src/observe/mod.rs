@@ -23,7 +23,7 @@ pub use breakers::{AnsweredSeries, BreakerSeries, CutCause};
 pub use judges::{JudgeOutcome, JudgeSeries};
 pub use keeping::{StateSeries, Told, WebhookSeries};
 pub use kills::KillSeries;
-pub use metrics::{Metrics, MetricsError};
+pub use metrics::{Metrics, MetricsError, REQUESTS_TOTAL};
 pub use outcome::Outcome;
 pub use pins::{ForeignAction, PinResult};
 pub use records::RecordSeries;

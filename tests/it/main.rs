@@ -28,6 +28,7 @@ mod corpora;
 mod dashboards;
 #[cfg(test)]
 mod decisions;
+mod demo;
 #[cfg(test)]
 mod deploy;
 #[cfg(test)]

@@ -34,6 +34,7 @@ const ROOMS: &[(&str, u8)] = &[
     ("explain", 5),
     ("app", 5),
     ("cli", 5),
+    ("demo", 5),
     ("main", 6),
 ];
 
