@@ -15,7 +15,9 @@ use tokio::sync::{mpsc, watch};
 
 use crate::config::{self, RecordsPlace, RecordsSpec, StateSpec, UserIds, Watched};
 use crate::control::webhooks::Webhooks;
-use crate::control::{Admin, Api, Exposed, LoadError, Loader, Readiness, Rollbacks, Switchboard, Traffic};
+use crate::control::{
+    Admin, Api, Exposed, LoadError, Loader, Pulse, Readiness, Rollbacks, Switchboard, Traffic,
+};
 use crate::explain::Running;
 use crate::names::KillTarget;
 use crate::observe::{GatewaySeries, KillSeries, Metrics, StateSeries};
@@ -272,11 +274,13 @@ impl Started {
         follow_breakers(&room).await;
         tokio::spawn(notes::keep(Arc::clone(&room.keeper), Arc::clone(&pins)));
         tokio::spawn(notes::keep(Arc::clone(&room.keeper), Arc::clone(room.loader.ledgers())));
+        let api = Arc::new(api(&room, &pins, records, &metrics).await);
+        tokio::spawn(Arc::clone(&api).beat());
         let admin_room = Arc::new(Admin {
             store: Arc::clone(&store),
             metrics,
             readiness: Arc::clone(&readiness),
-            api: Arc::new(api(&room, &pins, records).await),
+            api,
             in_need,
         });
         let admin_listener = tokio::net::TcpListener::from_std(admin)?;
@@ -419,7 +423,7 @@ fn random_secret() -> Vec<u8> {
 const RECORDS_SECRET: &str = "records_secret";
 
 /// What operators ask and do, over what serves.
-async fn api(room: &Room, pins: &Arc<Pins>, records: Arc<Records>) -> Api {
+async fn api(room: &Room, pins: &Arc<Pins>, records: Arc<Records>, metrics: &Arc<Metrics>) -> Api {
     let traffic = Arc::new(InFlight(Arc::clone(room.loader.flights())));
     let rollbacks = Arc::new(Rollbacks::new(Arc::clone(&room.switchboard), traffic).await);
     Api {
@@ -429,6 +433,7 @@ async fn api(room: &Room, pins: &Arc<Pins>, records: Arc<Records>) -> Api {
         breakers: Arc::clone(room.loader.breakers()),
         explainer: Arc::new(Running::new(Arc::clone(&room.store), Arc::clone(pins))),
         records,
+        pulse: Pulse::new(Arc::clone(metrics)),
         file: room.path.clone(),
     }
 }

@@ -11,6 +11,7 @@ mod evaluate;
 mod flag;
 mod holds;
 mod key;
+mod told;
 
 #[cfg(test)]
 mod tests;

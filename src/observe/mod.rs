@@ -1,6 +1,7 @@
 //! Metrics and logs; the only room that names a metric.
 
 mod breakers;
+mod counts;
 mod judges;
 mod keeping;
 mod kills;
@@ -14,6 +15,7 @@ mod shadows;
 mod users;
 
 pub use breakers::{AnsweredSeries, BreakerSeries, CutCause};
+pub use counts::{Counted, Counts, Heights};
 pub use judges::{JudgeOutcome, JudgeSeries};
 pub use keeping::{StateSeries, Told, WebhookSeries};
 pub use kills::KillSeries;

@@ -79,6 +79,8 @@ mod models;
 #[cfg(test)]
 mod names;
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod passthrough;
 #[cfg(test)]
 mod patience;
