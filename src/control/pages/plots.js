@@ -3,9 +3,9 @@ import { el, svg, part } from "/page/dom.js";
 
 export const KINDS = 7;
 
-// A line of the last numbers; the newest is at the right end of a fixed width.
+// A line of the last numbers; the newest is at the right end.
 export function spark(values, name) {
-  const width = 89, high = 34, most = Math.max(...values, 0.1) * 1.1;
+  const width = Math.max(values.length, 30) - 1, high = 34, most = Math.max(...values, 0.1) * 1.1;
   const at = (value, place) => `${(width - values.length + 1 + place).toFixed(1)} ${(high - (value / most) * (high - 3)).toFixed(2)}`;
   const line = values.length < 2 ? "" : "M" + values.map(at).join("L");
   const area = line && `${line}L${width} ${high}L${width - values.length + 1} ${high}Z`;

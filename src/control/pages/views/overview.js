@@ -75,8 +75,10 @@ function writeTiles(tiles, beat) {
 function writeRoute({ stats, who, state, button, route }, now, killed) {
   const fact = (number, text, kind) => el("div", { class: "fact " + (kind ?? "") }, el("b", {}, number), el("span", {}, text));
   const n = now.now;
-  fill(stats, el("div", { class: "facts" }, fact(rate(n.rate), "requests"), fact(part(n.error_rate), "fail", n.error_rate > 0.05 && "bad"), fact(ms(n.p50_ms), "median"), fact(ms(n.p95_ms), "p95"), fact(count(n.output_chars), "characters"), fact(count(now.in_flight), "in flight")),
-    spark(line.past.get(now.route) ?? [], `requests per second of ${now.route}, the last minutes`));
+  const past = line.past.get(now.route) ?? [];
+  const idle = !n.requests && !now.in_flight;
+  fill(stats, idle ? el("p", { class: "quiet" }, "No request in the last minute.") : el("div", { class: "facts" }, fact(rate(n.rate), "requests"), fact(part(n.error_rate), "fail", n.error_rate > 0.05 && "bad"), fact(ms(n.p50_ms), "median"), fact(ms(n.p95_ms), "p95"), fact(count(n.output_chars), "characters"), fact(count(now.in_flight), "in flight")),
+    past.some((rate) => rate > 0) && spark(past, `requests per second of ${now.route}, the last minutes`));
   const models = [...now.models].sort((a, b) => b.now.requests - a.now.requests || (a.model < b.model ? -1 : 1));
   fill(who, models.length > 0 && shares(models.map((one) => [one.model, one.now.requests, `${ms(one.now.p95_ms)} p95`])));
   fill(state, now.killed ? chip("bad", "no model is called") : n.requests ? chip("good", "serving") : chip("", route.fallback.length || route.slots.length ? "quiet" : "passes through"));

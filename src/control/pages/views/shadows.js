@@ -35,7 +35,7 @@ export async function shadows(root, app, [route, name]) {
     const { coverage } = report;
     const tile = (number, text) => el("div", { class: "tile" }, el("b", {}, number), el("span", {}, text));
     fill(out, el("div", { class: "tiles" }, tile(count(coverage.eligible), "could be copied"), tile(count(coverage.sent), "sent"), tile(count(coverage.answered), "answered"), tile(part(coverage.sent_share), "of those chosen were sent")),
-      report.notes.map((note) => el("p", { class: "small quiet" }, note)),
+      report.notes.length > 0 && el("div", {}, report.notes.map((note) => el("p", { class: "small quiet" }, note))),
       report.comparisons.map(comparison),
       report.comparisons.length === 0 && el("p", { class: "empty" }, "No pair of answers is in the record yet."),
       coverage.would_be_400.length > 0 && sheet(el("h2", {}, "Callers would have got a 400"), table([["field or error", ""], ["requests", "n"]], coverage.would_be_400.map((one) => [one.cause, count(one.requests)]))),
