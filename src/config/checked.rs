@@ -74,6 +74,8 @@ pub struct Config {
     pub webhooks: Vec<Webhook>,
     /// What is odd but not wrong, one line each, like errors.
     pub warnings: Vec<String>,
+    /// What stands in the file, word by word; references to secrets as they are written, never what they refer to.
+    pub written: serde_json::Value,
     /// Files besides the configuration itself whose change means a reload: prompts, `file:` secrets and lists.
     pub watched: Vec<Watched>,
 }

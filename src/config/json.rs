@@ -1,7 +1,7 @@
 //! TOML values as JSON.
 
 use serde_json::{Map, Number, Value};
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 use crate::config::read::{in_file_order, number};
 
@@ -18,13 +18,16 @@ pub(crate) fn value(value: &DeValue<'_>) -> Value {
         DeValue::Boolean(flag) => Value::from(*flag),
         DeValue::Datetime(datetime) => Value::from(datetime.to_string()),
         DeValue::Array(list) => list.iter().map(|element| self::value(element.get_ref())).collect(),
-        DeValue::Table(table) => {
-            let members = in_file_order(table).into_iter();
-            let members: Map<String, Value> =
-                members.map(|(key, member)| (key.value.to_owned(), self::value(member.value))).collect();
-            Value::Object(members)
-        }
+        DeValue::Table(table) => self::table(table),
     }
+}
+
+/// A table as JSON.
+pub(crate) fn table(table: &DeTable<'_>) -> Value {
+    let members = in_file_order(table).into_iter();
+    let members: Map<String, Value> =
+        members.map(|(key, member)| (key.value.to_owned(), value(member.value))).collect();
+    Value::Object(members)
 }
 
 /// The value for people: as JSON, or as the file spells it where JSON has no such number.

@@ -9,6 +9,7 @@ use crate::config::Watched;
 use crate::config::check::check;
 use crate::config::errors::Position;
 use crate::config::files::read_text;
+use crate::config::json;
 use crate::config::keys;
 use crate::config::read::{Loading, Table};
 use crate::config::shape::check_table;
@@ -90,6 +91,7 @@ fn finish<'d>(loading: &'d Loading<'d>, tree: &'d DeTable<'d>, file: &str) -> Re
     });
     config.warnings = lines.collect();
     config.watched = watched;
+    config.written = json::table(tree);
     Ok(config)
 }
 

@@ -168,7 +168,7 @@ impl Evaluation {
 }
 
 /// What a rule does with a caller for whom its `when` holds.
-enum Draw {
+pub(super) enum Draw {
     /// Takes it.
     Serves { variant: VariantIndex, reason: Reason, bucket: Option<u32> },
     /// Leaves it to the rules below.
@@ -197,7 +197,7 @@ impl Rule {
         }
     }
 
-    fn draw(&self, percent: Percent, context: &Context<'_>) -> Draw {
+    pub(super) fn draw(&self, percent: Percent, context: &Context<'_>) -> Draw {
         match &self.serve {
             _ if percent == Percent::ZERO => Draw::Passes,
             Serve::One { variant, .. } if percent == Percent::FULL => {

@@ -11,6 +11,7 @@ mod evaluate;
 mod flag;
 mod holds;
 mod key;
+mod settled;
 mod told;
 
 #[cfg(test)]
@@ -22,3 +23,4 @@ pub use context::{Attribute, AttributeValue, Context};
 pub use coverage::{RuleShare, Takes, coverage};
 pub use evaluate::{Draws, Evaluation, EvaluationError, FlagState, Reason, draws, evaluate};
 pub use flag::{By, Flag, Lifetime, Rule, Serve, Slice, Value, Variant, VariantIndex};
+pub use settled::{Knows, open_rule};

@@ -7,16 +7,16 @@ use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use smallvec::SmallVec;
-use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::clock;
 use crate::config::shipped_price;
-use crate::flags::{By, FlagState, Reason, draws, evaluate};
+use crate::flags::{By, Context, FlagState, Reason, draws, evaluate};
 use crate::observe::Outcome;
 use crate::proxy::decide::{Answerer, Decision, Evaluated, FallbackCause, Guard, Refused};
 use crate::proxy::exchange::Exchange;
 use crate::proxy::feedback;
-use crate::record::{Exposure, Flagged, Record, Tokens};
+use crate::record::{Exposure, Flagged, Record, Tokens, user_hash};
 use crate::snapshot::{ModelPlan, SlotPlan};
 use crate::units::PicoUsd;
 use crate::wire::{Endpoint, Facts, reply_id};
@@ -41,12 +41,16 @@ struct FlagSeed {
     elsewhere: bool,
 }
 
-/// A user, to be counted among the different ones. The same everywhere, so that counts of several processes can be joined.
-pub(crate) fn user_hash(user: &str) -> u64 {
-    xxh3_64_with_seed(user.as_bytes(), USERS)
+/// The user as counts know them, put into the sample of those who were seen where records are kept.
+pub(crate) fn user(exchange: &Exchange, context: &Context<'_>, kept: bool) -> Option<u64> {
+    let hash = context.targeting_key.filter(|_| exchange.endpoint.answers()).map(user_hash)?;
+    if kept {
+        let gateway = exchange.gateway();
+        gateway.recorder.saw(hash, &exchange.snapshot.noted, context, exchange.endpoint);
+    }
+    Some(hash)
 }
 
-const USERS: u64 = 0x6469_6d6d_6572_0001;
 const CONVERSATIONS: u64 = 0x6469_6d6d_6572_0002;
 
 /// What a client's conversation is known by, in exposures and in feedback, on every replica.

@@ -295,7 +295,7 @@ fn choose(
                 kept.pin = Some(conversation.key);
             }
         }
-        let user = context.targeting_key.filter(|_| endpoint.answers()).map(exposure::user_hash);
+        let user = exposure::user(exchange, &context, kept_at_end);
         let noted = kept_at_end || (exchange.snapshot.notes_conversation && endpoint.answers());
         let seed = noted.then(|| exposure::seed(&fresh, &guard));
         let drawn = shadow::draw(&exchange.snapshot, &route, endpoint, &context, &fresh);

@@ -3,6 +3,7 @@
 //! Requests put records into a bounded queue and never wait; a thread of its own writes them in batches. What does not fit is
 //! dropped and counted. Knows nothing of requests: who makes a record fills it in, who reads one draws the conclusions.
 
+mod contexts;
 mod export;
 mod hash;
 mod postgres;
@@ -22,6 +23,7 @@ use crate::config::{RecordsPlace, RecordsSpec};
 use crate::observe::{Metrics, RecordSeries};
 use sql::SqlStore;
 
+pub use contexts::{Contexts, Limits, Look, Noted, NotedContext, Shape, ShapeOf, Visit, user_hash};
 pub use export::{What, export};
 pub use hash::Hasher;
 pub use queue::{Kept, Kind, Recorder, Taken};

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::flags::Context;
 use crate::observe::RecordSeries;
-use crate::record::{Feedback, Record, StoreError};
+use crate::record::{Contexts, Feedback, Limits, Record, Shape, StoreError};
+use crate::wire::Endpoint;
 
 /// Where records are put. Cheap to clone; never waits.
 #[derive(Clone, Debug)]
@@ -40,6 +42,8 @@ struct Shared {
     taker: OnceLock<Thread>,
     /// What is lost is counted here.
     series: Option<RecordSeries>,
+    /// Who was seen, in memory only. Written by requests.
+    contexts: Contexts,
 }
 
 /// What is in the queue.
@@ -88,15 +92,15 @@ const BODY_BYTES_MAX: usize = 64 << 20;
 impl Recorder {
     /// A queue for so many records.
     pub fn new(places: usize) -> (Self, Taken) {
-        Self::with(places, None)
+        Self::with(places, None, Duration::MAX)
     }
 
-    /// A queue for so many records, that counts what does not fit.
-    pub fn counted(places: usize, series: RecordSeries) -> (Self, Taken) {
-        Self::with(places, Some(series))
+    /// A queue for so many records, that counts what does not fit. They are kept for so long.
+    pub fn counted(places: usize, series: RecordSeries, retention: Duration) -> (Self, Taken) {
+        Self::with(places, Some(series), retention)
     }
 
-    fn with(places: usize, series: Option<RecordSeries>) -> (Self, Taken) {
+    fn with(places: usize, series: Option<RecordSeries>, retention: Duration) -> (Self, Taken) {
         let (queue, taken) = sync_channel(places);
         let shared = Arc::new(Shared {
             queue,
@@ -105,6 +109,7 @@ impl Recorder {
             closing: AtomicBool::new(false),
             taker: OnceLock::new(),
             series,
+            contexts: Contexts::new(Limits::within(retention)),
         });
         (Self { shared: Some(Arc::clone(&shared)) }, Taken { queue: taken, shared })
     }
@@ -122,6 +127,18 @@ impl Recorder {
     /// Puts a record in. False: there was no room, and it is lost, which is counted here.
     pub fn put(&self, record: Record) -> bool {
         self.shared.as_ref().is_none_or(|shared| shared.put(Item::Keep(record, None)))
+    }
+
+    /// Somebody asks: perhaps they are one of the sample. `hash` is their [`crate::record::user_hash`].
+    pub fn saw(&self, hash: u64, shape: &Arc<Shape>, context: &Context<'_>, endpoint: Endpoint) {
+        if let Some(shared) = &self.shared {
+            shared.contexts.saw(hash, shape, context, endpoint);
+        }
+    }
+
+    /// Who was seen; `None`: records are off.
+    pub fn contexts(&self) -> Option<&Contexts> {
+        self.shared.as_ref().map(|shared| &shared.contexts)
     }
 
     /// Keeps feedback, and says when it is on disk. Waits for that so long at most.
@@ -145,6 +162,8 @@ impl Recorder {
         let Some(shared) = &self.shared else {
             return Err(refused("records are off: records.url is \"none\""));
         };
+        // Out of memory at once, whatever the store says.
+        shared.contexts.forget(user);
         let (answer, answered) = oneshot::channel();
         if !shared.put(Item::Forget(user.into(), answer)) {
             return Err(refused(
@@ -236,6 +255,11 @@ impl Taken {
     /// The thread that calls this is woken when somebody waits for an answer.
     pub(super) fn settle(&self) {
         let _ = self.shared.taker.set(std::thread::current());
+    }
+
+    /// Who was seen.
+    pub(super) fn contexts(&self) -> &Contexts {
+        &self.shared.contexts
     }
 
     /// Nothing more comes.

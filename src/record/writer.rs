@@ -68,7 +68,7 @@ impl Keeping {
         sink: &'static str,
         retention: Duration,
     ) -> io::Result<Self> {
-        let (recorder, taken) = Recorder::counted(PLACES, series.clone());
+        let (recorder, taken) = Recorder::counted(PLACES, series.clone(), retention);
         let (say, done) = sync_channel(1);
         let writer = Writer {
             store,
@@ -279,6 +279,7 @@ impl Writer {
 
     /// What is to be done besides writing: one step, since records come first.
     fn look_after(&mut self) {
+        self.taken.contexts().sweep(clock::uptime());
         match self.failing {
             Some(_) => self.probe(),
             None => self.expire(),

@@ -4,6 +4,7 @@
 pub mod adoption;
 mod explained;
 pub mod impact;
+pub mod plan;
 pub mod shadow;
 
 pub use explained::{FeedbackShown, FlagShown, RequestExplanation, TokensShown, request};

@@ -17,7 +17,7 @@ use crate::observe::{FlagSeries, Metrics, ModelSeries, ProviderSeries, RouteSeri
 use crate::snapshot::{
     Breakers, Endpoint, FlagPlan, Flights, HttpPlan, KeyDigest, KeyRests, Ledgers, ModelIndex, ModelPlan,
     ParamPlan, PromptPlan, ProviderKey, ProviderKeys, ProviderPlan, ReplyPlan, RoutePlan, SlotPlan, Snapshot,
-    StreamGuard, TargetPlan, judges, shadows, tls, watch,
+    StreamGuard, TargetPlan, judges, noted, shadows, tls, watch,
 };
 use crate::units::Secret;
 use crate::wire::{Dialect, ParamValue};
@@ -105,6 +105,7 @@ impl Snapshot {
                     .any(|prompt| prompt.template && prompt.source.contains("conversation")),
             notes_conversation: !config.feedback.is_empty(),
             needs_tools: looks_at(&config, Attribute::RequestTools, None),
+            noted: Arc::new(noted::shape(&config)),
             touched_members: touched(&config),
             config,
         })

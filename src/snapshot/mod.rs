@@ -10,6 +10,7 @@ mod judges;
 mod keys;
 mod ledgers;
 mod live;
+mod noted;
 mod outages;
 mod plan;
 mod prompt;
@@ -30,6 +31,7 @@ use rustls::ServerConfig;
 use crate::config::{Client, Config};
 use crate::names::{AttributeName, ModelName};
 use crate::observe::ModelSeries;
+use crate::record::Shape;
 
 pub use breakers::{Answered, Breaker, BreakerEvent, BreakerId, BreakerReport, Breakers, Measurement, shown};
 pub use build::BuildError;
@@ -85,6 +87,8 @@ pub struct Snapshot {
     pub notes_conversation: bool,
     /// Some flag looks at `request.tools`.
     pub needs_tools: bool,
+    /// What is noted of the contexts that are seen.
+    pub noted: Arc<Shape>,
     /// Top-level members of requests that some `fit` or `params` may touch.
     pub touched_members: Vec<String>,
 }

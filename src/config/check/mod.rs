@@ -71,6 +71,7 @@ pub(crate) fn check(root: &Table<'_>) -> Config {
     let webhooks = webhooks::webhooks(root);
     let warnings = Vec::new();
     let watched = Vec::new();
+    let written = serde_json::Value::Null;
     Config {
         server,
         admin,
@@ -88,6 +89,7 @@ pub(crate) fn check(root: &Table<'_>) -> Config {
         records,
         webhooks,
         warnings,
+        written,
         watched,
     }
 }

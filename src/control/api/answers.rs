@@ -16,7 +16,7 @@ use crate::control::api::shapes::{
     SetPercent, WebhookTested, WebhooksTested, Why,
 };
 use crate::control::api::views::Standing;
-use crate::control::api::{Api, Call, events, openapi, records, reports, shadow, views};
+use crate::control::api::{Api, Call, events, openapi, plan, records, reports, shadow, views};
 use crate::control::switchboard::{Actor, Unchanged};
 use crate::control::{breakers, targets};
 use crate::names::KillTarget;
@@ -62,6 +62,7 @@ pub(super) async fn answer(api: Arc<Api>, call: Call) -> Answered {
         Id::ReadRollback => read_rollback(&api, first(&call)),
         Id::ListBreakers => json(&Breakers { breakers: breakers::list(&api.breakers) }),
         Id::Explain => explain(&api, &call).await,
+        Id::Plan => plan::plan(&api, call).await,
         Id::ReadImpact => json(&reports::of_flag(&api, &call, first(&call)).await?),
         Id::ReadAdoption => json(&reports::of_route(&api, &call, first(&call)).await?),
         Id::ReadAudit => audit(&api, &call).await,
@@ -78,6 +79,7 @@ pub(super) async fn answer(api: Arc<Api>, call: Call) -> Answered {
         Id::ReadShadowPage => shadow::page(&api, &call).await,
         Id::ReadOpenApi => json(&openapi::document()),
         Id::TestWebhooks => to_its_end(async move { test_webhooks(&api, &call).await }).await,
+        Id::PreviewPercent => plan::preview(&api, &call).await,
         Id::SetPercent => to_its_end(async move { set_percent(&api, &call).await }).await,
         Id::ResetPercent => to_its_end(async move { reset_percent(&api, &call).await }).await,
         Id::Kill => to_its_end(async move { kill(&api, &call).await }).await,
@@ -128,16 +130,17 @@ fn export(api: &Api) -> Answered {
 
 async fn set_percent(api: &Api, call: &Call) -> Answered {
     let ask: SetPercent = body(call)?;
-    let percent = Percent::from_percent(ask.percent).ok_or_else(|| {
-        Refusal::bad(format!(
-            "percent: must be a number from 0 to 100 in steps of 0.0001, not {}",
-            ask.percent
-        ))
-    })?;
+    let percent = percent(ask.percent)?;
     let actor = person(call, ask.reason)?;
     let [key, rule] = two(call);
     api.switchboard.set_percent(key, rule, percent, &actor).await?;
     flag(api, key)
+}
+
+pub(super) fn percent(number: f64) -> Result<Percent, Refusal> {
+    Percent::from_percent(number).ok_or_else(|| {
+        Refusal::bad(format!("percent: must be a number from 0 to 100 in steps of 0.0001, not {number}"))
+    })
 }
 
 async fn reset_percent(api: &Api, call: &Call) -> Answered {

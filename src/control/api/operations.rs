@@ -6,11 +6,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use crate::config::Role;
 use crate::control::api::shapes::{
     Aim, Audit, AuditVerified, Breakers, ConfigView, Done, ExplainAsk, FlagView, Flags, ForgetAsk, Forgotten,
-    Kills, Me, Nothing, RecordsView, RollbackAsk, RollbackView, Rollbacks, SetPercent, Shadows,
-    WebhooksTested, Why,
+    Kills, Me, Nothing, PlanAsk, PreviewAsk, RecordsView, RollbackAsk, RollbackView, Rollbacks, SetPercent,
+    Shadows, WebhooksTested, Why,
 };
 use crate::report::adoption::Adoption;
 use crate::report::impact::Impact;
+use crate::report::plan::{Plan, Preview};
 use crate::report::shadow::{Pairs, Report};
 
 /// Which operation: what answers is chosen by it, so that none can be in the table and not be served.
@@ -21,6 +22,7 @@ pub(super) enum Id {
     ReadFlag,
     SetPercent,
     ResetPercent,
+    PreviewPercent,
     Kill,
     Revive,
     ListKills,
@@ -30,6 +32,7 @@ pub(super) enum Id {
     ListBreakers,
     ResetBreaker,
     Explain,
+    Plan,
     ReadImpact,
     ReadAdoption,
     ReadAudit,
@@ -186,6 +189,16 @@ pub(super) static OPERATIONS: &[Operation] = &[
         )
     },
     Operation {
+        role: Role::Viewer,
+        ..write(
+            Id::PreviewPercent,
+            "previewPercent",
+            "/flags/{key}/rules/{rule}/preview",
+            (Some(of::<PreviewAsk>), Gives::Json(of::<Preview>)),
+            "How many of the users seen would get another variant with another percentage; nothing is changed",
+        )
+    },
+    Operation {
         also: HELD,
         ..write(
             Id::Kill,
@@ -258,6 +271,17 @@ pub(super) static OPERATIONS: &[Operation] = &[
             "/explain",
             (Some(of::<ExplainAsk>), Gives::Object),
             "Who would get what now, and why; nothing is sent and nothing is changed",
+        )
+    },
+    Operation {
+        role: Role::Viewer,
+        also: &[],
+        ..write(
+            Id::Plan,
+            "plan",
+            "/plan",
+            (Some(of::<PlanAsk>), Gives::Json(of::<Plan>)),
+            "What a configuration would change if it served: who of the users seen moves, and everything else; nothing is changed",
         )
     },
     Operation {

@@ -54,6 +54,8 @@ fn a_viewer_reads_and_an_operator_writes() {
     }
     // It asks and changes nothing: a viewer may.
     assert_eq!(as_who(&dimmer, VIEWER, "POST", "/api/v1/explain", r#"{"route":"r"}"#).status, 200);
+    let preview = "/api/v1/flags/model/rules/everyone/preview";
+    assert_eq!(as_who(&dimmer, VIEWER, "POST", preview, r#"{"percent":25}"#).status, 200);
     assert_eq!(as_who(&dimmer, OPERATOR, "POST", "/api/v1/kill", KILL).status, 200);
     let audit: Value = as_who(&dimmer, VIEWER, "GET", "/api/v1/audit", "").json();
     assert_eq!(audit["entries"][0]["who"], "alice");

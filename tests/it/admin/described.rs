@@ -14,6 +14,12 @@ fn calls() -> Vec<(&'static str, &'static str, Value, u16)> {
         ("listFlags", "/flags", Value::Null, 200),
         ("readFlag", "/flags/model", Value::Null, 200),
         ("setPercent", "/flags/model/rules/everyone", json!({ "percent": 12.5, "reason": "r" }), 200),
+        (
+            "previewPercent",
+            "/flags/model/rules/everyone/preview",
+            json!({ "percent": 25, "window": "2h" }),
+            200,
+        ),
         ("listFlags", "/flags", Value::Null, 200),
         ("exportFlags", "/flags/export", Value::Null, 200),
         ("resetPercent", "/flags/model/rules/everyone/override", Value::Null, 200),
@@ -28,6 +34,13 @@ fn calls() -> Vec<(&'static str, &'static str, Value, u16)> {
         ("listBreakers", "/breakers", Value::Null, 200),
         ("resetBreaker", "/breakers/route:r/model:no-model/reset", json!({ "reason": "r" }), 404),
         ("explain", "/explain", json!({ "route": "r", "targeting_key": "u" }), 200),
+        (
+            "plan",
+            "/plan",
+            json!({ "toml": "[providers.sim]\ndialect = \"mock\"\n[routes.default]\n", "window": "1d" }),
+            200,
+        ),
+        ("plan", "/plan", json!({ "toml": "[routes.r]\nmodel = 1\n" }), 200),
         ("readAudit", "/audit?after=0&limit=3", Value::Null, 200),
         // It waits until the store is there.
         ("forgetRecords", "/records/forget", json!({ "user": "u", "reason": "r" }), 200),

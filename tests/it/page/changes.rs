@@ -12,14 +12,18 @@ const SLIDER: &str = "#slide-model-canary";
 fn a_slider_and_a_kill_change_the_next_answer() {
     let dimmer = gateway("", &[]);
     assert_eq!(served(&dimmer, "ada"), "old");
+    let asked = serde_json::json!({ "percent": 100 });
+    wait_until("she was seen", || {
+        call(&dimmer, "POST", "/flags/model/rules/canary/preview", &asked).json()["seen"] == 1
+    });
     let browser = Browser::start();
     let page = open(&browser, &dimmer, "flags", DESK);
     // By hand: the thumb goes to the right end, and nothing is changed by that alone.
     page.eval(&format!(
         "(() => {{ const s = document.querySelector('{SLIDER}'); s.value = 100; s.dispatchEvent(new Event('input', {{ bubbles: true }})); }})()"
     ));
-    page.wait_text("0 % → 100 %");
-    page.expect_error("/preview");
+    // Ada was seen, and would get the new model.
+    page.wait_text("+100.0 % of users seen this hour: 1 of 1 from old to new");
     assert_eq!(served(&dimmer, "ada"), "old", "nothing is set before somebody says so");
     page.click("#apply-model-canary");
     // Without a reason nothing is done.

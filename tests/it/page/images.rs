@@ -217,7 +217,6 @@ fn pictures() {
     let browser = Browser::start();
     let page = browser.open(&format!("http://{}/", dimmer.admin), DESK);
     page.expect_error("401");
-    page.expect_error("/preview");
     page.wait_text("With a token of admin.tokens");
     page.write(ALICE);
     page.press("Enter");
@@ -247,7 +246,7 @@ fn asked(page: &Page) {
     page.eval("location.hash = '#/flags/inference_model'");
     drawn(page, "flags");
     page.eval("(() => { const s = document.querySelector('#slide-inference_5Fmodel-canary, #slide-inference_model-canary'); s.value = 40; s.dispatchEvent(new Event('input', { bubbles: true })); s.scrollIntoView({ block: 'center' }); })()");
-    page.wait_text("25 % → 40 %");
+    page.wait_text("of users seen this hour");
     page.wait(
         "it has said who moves",
         "!document.querySelector('.rule.changed .says').innerText.endsWith('…')",
