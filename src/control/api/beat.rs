@@ -102,10 +102,11 @@ impl Both<'_> {
             now: numbers(recent.as_ref().map(|(one, seconds)| (one, *seconds)), &of_route(self.minute)),
             models: models
                 .map(|(key, one)| {
+                    let [_, model] = key;
                     let recent = self.recent.map(|came| (came.counts.answers.get(key), came.seconds));
                     let none = Counted::default();
                     let recent = recent.map(|(one, seconds)| (one.unwrap_or(&none), seconds));
-                    ModelLive { model: key[1].to_string(), now: numbers(recent, one) }
+                    ModelLive { model: model.to_string(), now: numbers(recent, one) }
                 })
                 .collect(),
         }

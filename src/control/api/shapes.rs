@@ -139,7 +139,7 @@ pub struct Aim {
     /// Why.
     pub reason: String,
     /// Say what would be served, and do nothing.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
 }
 
