@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use crate::config::{self, RecordsPlace, RecordsSpec, StateSpec, UserIds, Watched};
 use crate::control::webhooks::Webhooks;
 use crate::control::{
-    Admin, Api, Exposed, LoadError, Loader, Readiness, Rollbacks, Switchboard, Traffic, Upkeep,
+    Admin, Api, Exposed, LoadError, Loader, Pulse, Readiness, Rollbacks, Switchboard, Traffic, Upkeep,
 };
 use crate::explain::Running;
 use crate::mock::Mock;
@@ -310,11 +310,13 @@ impl Started {
         tokio::spawn(notes::keep(Arc::clone(&room.keeper), Arc::clone(&pins)));
         tokio::spawn(notes::keep(Arc::clone(&room.keeper), Arc::clone(room.loader.ledgers())));
         let upkeep = keep_up(&room, &metrics, &records).await;
+        let api = Arc::new(api(&room, &pins, records, &metrics, &upkeep).await);
+        tokio::spawn(Arc::clone(&api).beat());
         let admin_room = Arc::new(Admin {
             store: Arc::clone(&store),
             metrics,
             readiness: Arc::clone(&readiness),
-            api: Arc::new(api(&room, &pins, records, &upkeep).await),
+            api,
             in_need,
         });
         let admin_listener = tokio::net::TcpListener::from_std(admin)?;
@@ -470,7 +472,13 @@ async fn keep_up(room: &Room, metrics: &Arc<Metrics>, records: &Records) -> Arc<
 }
 
 /// What operators ask and do, over what serves.
-async fn api(room: &Room, pins: &Arc<Pins>, records: Arc<Records>, upkeep: &Arc<Upkeep>) -> Api {
+async fn api(
+    room: &Room,
+    pins: &Arc<Pins>,
+    records: Arc<Records>,
+    metrics: &Arc<Metrics>,
+    upkeep: &Arc<Upkeep>,
+) -> Api {
     let traffic = Arc::new(InFlight(Arc::clone(room.loader.flights())));
     let rollbacks = Arc::new(Rollbacks::new(Arc::clone(&room.switchboard), traffic).await);
     Api {
@@ -481,6 +489,7 @@ async fn api(room: &Room, pins: &Arc<Pins>, records: Arc<Records>, upkeep: &Arc<
         explainer: Arc::new(Running::new(Arc::clone(&room.store), Arc::clone(pins))),
         records,
         upkeep: Arc::clone(upkeep),
+        pulse: Pulse::new(Arc::clone(metrics)),
         file: room.path.clone(),
     }
 }

@@ -49,7 +49,7 @@ pub(super) const NO_REASON: &str = "no reason given";
 /// Kills.
 pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Ended {
     let Arguments { target, reason, gateway, json } = arguments;
-    let aim = Aim { target: target.to_string(), reason: reason.clone() };
+    let aim = Aim { target: target.to_string(), reason: reason.clone(), dry_run: false };
     let answer = gateway.client()?.change(&Method::POST, "/kill", &aim).map_err(|problem| {
         format!(
             "{target} is NOT killed: {problem}\nWithout the admin API: set `percent = 0`, another `default` or another \

@@ -34,7 +34,7 @@ pub(super) struct Arguments {
 
 /// Revives.
 pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Ended {
-    let aim = Aim { target: arguments.target.to_string(), reason: arguments.reason.clone() };
+    let aim = Aim { target: arguments.target.to_string(), reason: arguments.reason.clone(), dry_run: false };
     let answer = arguments.gateway.client()?.change(&Method::POST, "/revive", &aim)?;
     shown(&answer, arguments.json, out, |done: Done, out| {
         writeln!(out, "{} is alive again", clean(&done.target))?;

@@ -49,7 +49,7 @@ fn welcome(started: &Started, arguments: &Arguments, out: &mut impl Write) -> st
     writeln!(out, "dimmer {} serves {}", env!("CARGO_PKG_VERSION"), arguments.file.config.display())?;
     writeln!(out)?;
     writeln!(out, "  data   {data}")?;
-    writeln!(out, "  admin  http://{admin}    /metrics /healthz /readyz")?;
+    writeln!(out, "  admin  http://{admin}    the page; /metrics /healthz /readyz")?;
     writeln!(out)?;
     writeln!(out, "Base URLs                OpenAI SDKs                              Anthropic SDKs")?;
     for route in &started.snapshot.config.routes {

@@ -21,7 +21,7 @@ use crate::clock;
 use crate::control::api::{self, Api, Said};
 use crate::control::pages;
 use crate::observe::Metrics;
-use crate::snapshot::{Snapshot, Store, View};
+use crate::snapshot::{Store, View};
 use crate::units::Percent;
 
 /// Whether the gateway takes requests. Written by `app`, read by `/readyz`.
@@ -164,10 +164,9 @@ impl Admin {
         }
         match path {
             "/metrics" => self.metrics(&snapshot, request.headers()),
-            "/" => text(StatusCode::OK, &front_page(&snapshot)),
             _ => text(
                 StatusCode::NOT_FOUND,
-                "there are /metrics, /healthz, /readyz, /shadow/ROUTE/NAME and /api/v1\n",
+                "there are / (the page), /metrics, /healthz, /readyz, /shadow/ROUTE/NAME and /api/v1\n",
             ),
         }
     }
@@ -198,18 +197,6 @@ impl Admin {
             }
         }
     }
-}
-
-fn front_page(snapshot: &Snapshot) -> String {
-    let routes: Vec<&str> = snapshot.config.routes.iter().map(|route| route.name.as_str()).collect();
-    format!(
-        "dimmer {}\n\nconfiguration {} since the start, routes: {}\n\n/metrics  for Prometheus\n/healthz  is the process \
-         alive\n/readyz   does it take requests\n/api/v1   flags, kills, \
-         roll-backs; described in /api/v1/openapi.json\n/shadow/ROUTE/NAME  a shadow's report, for browsers\n",
-        env!("CARGO_PKG_VERSION"),
-        snapshot.generation,
-        routes.join(", ")
-    )
 }
 
 fn text(status: StatusCode, body: &str) -> Response<Full<Bytes>> {

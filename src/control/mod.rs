@@ -19,7 +19,7 @@ mod upkeep;
 pub mod webhooks;
 
 pub use admin::{Admin, Readiness};
-pub use api::Api;
+pub use api::{Api, Pulse};
 pub use loader::{Exposed, LoadError, Loader, Reloaded};
 pub use rollback::Rollbacks;
 pub use switchboard::{Actor, Killed, Switchboard, Unchanged};

@@ -90,6 +90,26 @@ impl Moment<'_> {
         }
     }
 
+    /// What is decided on a route, by which flag, and what is served to whom.
+    pub(super) fn slots_of(&self, route: &Route) -> Vec<Stands> {
+        let own = format!("{}: ", route.name);
+        let bare = |said: String| said.strip_prefix(&own).map_or_else(|| said.clone(), str::to_owned);
+        let flagged = route.flagged_slots();
+        let mut all = Vec::with_capacity(flagged.len() + 1);
+        if !flagged.iter().any(|(slot, _)| slot == "model") {
+            all.push(Stands { slot: "model".to_owned(), flag: None, says: bare(self.whole(route)) });
+        }
+        for (slot, flag) in flagged {
+            let says = match slot.as_str() {
+                "model" => bare(self.whole(route)),
+                "enabled" => bare(self.enabled(route, flag)),
+                _ => self.slot(flag),
+            };
+            all.push(Stands { slot, flag: Some(flag.key.to_string()), says });
+        }
+        all
+    }
+
     pub(super) fn killed(&self, target: &KillTarget) -> bool {
         self.state.kills.contains_key(target)
     }
@@ -255,6 +275,15 @@ impl Moment<'_> {
         }
         said
     }
+}
+
+/// How a slot of a route stands.
+pub(super) struct Stands {
+    pub(super) slot: String,
+    /// Who decides it.
+    pub(super) flag: Option<String>,
+    /// What is served, and to whom.
+    pub(super) says: String,
 }
 
 /// Which variant stands, and by which words of the file.

@@ -7,10 +7,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, broadcast};
 
 use crate::clock;
-use crate::control::served::Moment;
+use crate::config::Route;
+use crate::control::api::shapes::Happened;
+use crate::control::served::{Moment, Stands};
 use crate::control::targets;
 use crate::control::webhooks::{Event, EventKind, Webhooks};
 use crate::names::{FlagKey, KillTarget, RuleName};
@@ -30,7 +32,12 @@ pub struct Switchboard {
     order: Mutex<()>,
     /// Kills that hold and wait for their place in that order. Written by each kill, read by who asks what is stored.
     waiting: std::sync::Mutex<Vec<KillTarget>>,
+    /// Says at once what was changed, to whoever looks on. Nobody waits for them.
+    said: broadcast::Sender<Happened>,
 }
+
+/// Who looks on and is slower than so many changes hears that there were several.
+const SAID_MAX: usize = 256;
 
 /// A kill is acknowledged by then, as stored or as not yet: the keeper's own two seconds, and what it waits for others.
 const KILL_PATIENCE: Duration = Duration::from_millis(2500);
@@ -70,7 +77,9 @@ impl Switchboard {
     /// Over what the store has loaded.
     pub fn new(store: Arc<Store>, keeper: Arc<Keeper>, webhooks: Arc<Webhooks>, series: KillSeries) -> Self {
         series.show(store.state().kills.keys());
-        Self { store, keeper, webhooks, series, order: Mutex::new(()), waiting: std::sync::Mutex::default() }
+        let (said, _) = broadcast::channel(SAID_MAX);
+        let waiting = std::sync::Mutex::default();
+        Self { store, keeper, webhooks, series, order: Mutex::new(()), waiting, said }
     }
 
     /// Kills the target: the next request obeys. Only a name that can be none is refused.
@@ -93,6 +102,7 @@ impl Switchboard {
         self.series.show([target]);
         let at = clock::uptime();
         tracing::info!(what = %target, by = actor.who, origin = actor.origin.as_str(), "killed");
+        self.say("kill", target.to_string(), actor);
         let draft = AuditDraft {
             from: if before { "killed" } else { "live" }.to_owned(),
             ..AuditDraft::kill(target, &actor.who, &actor.why, at_ms)
@@ -152,6 +162,7 @@ impl Switchboard {
             self.series.alive(target);
         }
         tracing::info!(what = %target, by = actor.who, "revived");
+        self.say("revive", target.to_string(), actor);
         self.tell(EventKind::Revived, target.to_string(), actor, at_ms);
         Ok(())
     }
@@ -225,11 +236,14 @@ impl Switchboard {
     pub async fn reloaded(&self, refused: Option<&str>) {
         match refused {
             None => {
+                let actor = Actor { who: "file".to_owned(), origin: Origin::File, why: String::new() };
+                self.say("config_loaded", "routes.toml".to_owned(), &actor);
                 self.webhooks.update(&self.view().config.webhooks);
                 self.drop_overrides().await;
             }
             Some(why) => {
                 let actor = Actor { who: "file".to_owned(), origin: Origin::File, why: why.to_owned() };
+                self.say("config_rejected", "routes.toml".to_owned(), &actor);
                 self.tell(EventKind::ConfigRejected, "routes.toml".to_owned(), &actor, clock::unix_ms());
             }
         }
@@ -244,6 +258,8 @@ impl Switchboard {
         from: &str,
         to: &str,
     ) -> Result<AuditEntry, StoreError> {
+        // First: a disk that takes its time keeps nobody from seeing it.
+        self.say(action, what.clone(), actor);
         let _order = self.order.lock().await;
         self.keeper.write(Change::Note, actor.draft(action, what, from.to_owned(), to)).await
     }
@@ -257,12 +273,39 @@ impl Switchboard {
 
     /// What would be served if the target were killed.
     pub fn would_serve(&self, target: &KillTarget) -> Vec<String> {
+        let kill = Kill { reason: String::new(), by: String::new(), at_ms: 0, origin: Origin::Person };
+        self.served_if(target, |state| drop(state.kills.insert(target.clone(), kill)))
+    }
+
+    /// What would be served if the target were revived.
+    pub fn would_serve_again(&self, target: &KillTarget) -> Vec<String> {
+        self.served_if(target, |state| drop(state.kills.remove(target)))
+    }
+
+    fn served_if(&self, target: &KillTarget, change: impl FnOnce(&mut RunState)) -> Vec<String> {
         let view = self.store.load_full();
         let mut state = self.store.state();
-        let kill = Kill { reason: String::new(), by: String::new(), at_ms: 0, origin: Origin::Person };
-        state.kills.insert(target.clone(), kill);
+        change(&mut state);
         let live = Live::of(&view.snapshot, &state);
         Moment { snapshot: &view.snapshot, live: &live, state: &state }.served(target)
+    }
+
+    /// What is decided on a route, by what, and what is served to whom, as it stands now.
+    pub(super) fn slots_of(&self, view: &View, route: &Route) -> Vec<Stands> {
+        let state = self.store.state();
+        Moment { snapshot: &view.snapshot, live: &view.live, state: &state }.slots_of(route)
+    }
+
+    /// What is changed from now on.
+    pub fn changes(&self) -> broadcast::Receiver<Happened> {
+        self.said.subscribe()
+    }
+
+    /// Says to whoever looks on what was changed.
+    fn say(&self, action: &str, what: String, actor: &Actor) {
+        let (by, why, at_ms) = (actor.who.clone(), actor.why.clone(), clock::unix_ms());
+        // An error says that nobody looks on.
+        let _ = self.said.send(Happened { action: action.to_owned(), what, by, why, at_ms });
     }
 
     /// What holds now, beside the configuration.
@@ -298,8 +341,11 @@ impl Switchboard {
 
     /// Stores a change, then makes it.
     async fn write(&self, change: Change, draft: AuditDraft) -> Result<(), Unchanged> {
+        let AuditDraft { at_ms, who: by, action, what, why, .. } = draft.clone();
         self.keeper.write(change.clone(), draft).await.map_err(Unchanged::NotStored)?;
         self.store.change(|state| state.apply(&change));
+        // An error says that nobody looks on.
+        let _ = self.said.send(Happened { action, what, by, why, at_ms });
         Ok(())
     }
 

@@ -81,13 +81,13 @@ impl Desk {
 
     /// Kills.
     pub(super) fn kill(&self, target: &str, reason: &str) -> Result<Done, String> {
-        let aim = Aim { target: target.to_owned(), reason: reason.to_owned() };
+        let aim = Aim { target: target.to_owned(), reason: reason.to_owned(), dry_run: false };
         self.client.change(&Method::POST, "/kill", &aim)?.read()
     }
 
     /// Takes a kill back.
     pub(super) fn revive(&self, target: &str, reason: &str) -> Result<Done, String> {
-        let aim = Aim { target: target.to_owned(), reason: reason.to_owned() };
+        let aim = Aim { target: target.to_owned(), reason: reason.to_owned(), dry_run: false };
         self.client.change(&Method::POST, "/revive", &aim)?.read()
     }
 

@@ -12,6 +12,7 @@ mod flag;
 mod holds;
 mod key;
 mod settled;
+mod told;
 
 #[cfg(test)]
 mod tests;

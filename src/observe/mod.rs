@@ -1,6 +1,7 @@
 //! Metrics, traces and logs; the only room that names a metric.
 
 mod breakers;
+mod counts;
 mod exemplars;
 mod hygiene;
 mod judges;
@@ -20,6 +21,7 @@ mod trace;
 mod users;
 
 pub use breakers::{AnsweredSeries, BreakerSeries, CutCause};
+pub use counts::{Counted, Counts, Heights};
 pub use judges::{JudgeOutcome, JudgeSeries};
 pub use keeping::{StateSeries, Told, WebhookSeries};
 pub use kills::KillSeries;

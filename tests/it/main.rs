@@ -84,6 +84,8 @@ mod models;
 #[cfg(test)]
 mod names;
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod passthrough;
 #[cfg(test)]
 mod patience;

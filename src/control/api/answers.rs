@@ -8,21 +8,21 @@ use http::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::config::{UserIds, with_percents};
+use crate::config::{Role, UserIds, with_percents};
 use crate::control::api::operations::Id;
 use crate::control::api::refusal::Refusal;
 use crate::control::api::shapes::{
-    Aim, Audit, Breakers, Done, ExplainAsk, Flags, Kills, RollbackAsk, Rollbacks, SetPercent, WebhookTested,
-    WebhooksTested, Why,
+    Aim, Audit, AuditVerified, Breakers, Done, ExplainAsk, Flags, Kills, Me, RollbackAsk, Rollbacks,
+    SetPercent, WebhookTested, WebhooksTested, Why,
 };
 use crate::control::api::views::Standing;
-use crate::control::api::{Api, Call, openapi, plan, records, reports, shadow, views};
+use crate::control::api::{Api, Call, events, openapi, plan, records, reports, shadow, views};
 use crate::control::switchboard::{Actor, Unchanged};
 use crate::control::{breakers, targets};
 use crate::names::KillTarget;
 use crate::record::{Hasher, Pieces};
 use crate::report::request;
-use crate::state::Origin;
+use crate::state::{Origin, Verified};
 use crate::units::Percent;
 
 /// An answer that is not a refusal.
@@ -39,6 +39,8 @@ pub(super) enum Content {
     Page(String),
     /// Lines of JSON: the first piece, and those that come.
     Lines(Option<Bytes>, Pieces),
+    /// Server-sent events, the same way. They have no end of their own.
+    Events(Option<Bytes>, Pieces),
 }
 
 pub(super) type Answered = Result<Answer, Refusal>;
@@ -65,10 +67,13 @@ pub(super) async fn answer(api: Arc<Api>, call: Call) -> Answered {
         Id::ReadAdoption => json(&reports::of_route(&api, &call, first(&call)).await?),
         Id::ReadHygiene => json(&reports::hygiene(&api, &call).await?),
         Id::ReadAudit => audit(&api, &call).await,
+        Id::VerifyAudit => verify_audit(&api).await,
+        Id::ReadMe => me(&api, &call),
+        Id::Listen => events::listen(&api),
         Id::ReadRecords => records::status(&api).await,
         Id::ExportRecords => records::take_out(&api, &call).await,
         Id::ForgetRecords => to_its_end(async move { records::forget(&api, &call).await }).await,
-        Id::ReadConfig => json(&views::config(&api.store.load_full(), &api.file)),
+        Id::ReadConfig => json(&views::config(&api.store.load_full(), &api.switchboard, &api.file)),
         Id::ListShadows => shadow::list(&api, &call).await,
         Id::ReadShadow => shadow::read(&api, &call).await,
         Id::ReadShadowPairs => shadow::pairs(&api, &call).await,
@@ -150,6 +155,10 @@ async fn reset_percent(api: &Api, call: &Call) -> Answered {
 async fn kill(api: &Api, call: &Call) -> Answered {
     let ask: Aim = body(call)?;
     let target = target(&ask.target)?;
+    if ask.dry_run {
+        targets::known(&api.store.load().snapshot, &target).map_err(Refusal::not_found)?;
+        return json(&would_be_done(&target, api.switchboard.would_serve(&target)));
+    }
     let killed = api.switchboard.kill(&target, &person(call, ask.reason)?).await?;
     let done = Done {
         target: target.to_string(),
@@ -163,12 +172,20 @@ async fn kill(api: &Api, call: &Call) -> Answered {
 async fn revive(api: &Api, call: &Call) -> Answered {
     let ask: Aim = body(call)?;
     let target = target(&ask.target)?;
+    if ask.dry_run {
+        return json(&would_be_done(&target, api.switchboard.would_serve_again(&target)));
+    }
     api.switchboard.revive(&target, &person(call, ask.reason)?).await?;
     // A breaker that led to the kill would open at its next look at what it has measured.
     api.breakers.revived(&target);
     let mut served = api.switchboard.served(&target);
     served.extend(breakers::cooling(&api.breakers, &api.store.load().snapshot, &target));
     json(&Done { target: target.to_string(), durable: true, replicas_reached: 1, served })
+}
+
+/// What a kill or a revival would do.
+fn would_be_done(target: &KillTarget, served: Vec<String>) -> Done {
+    Done { target: target.to_string(), durable: false, replicas_reached: 0, served }
 }
 
 async fn roll_back(api: &Api, call: &Call) -> Answered {
@@ -266,6 +283,41 @@ async fn audit(api: &Api, call: &Call) -> Answered {
     }
 }
 
+/// Reads all of it, as `dimmer audit --verify` does.
+async fn verify_audit(api: &Api) -> Answered {
+    let (mut verified, mut problem) = (Verified::default(), None);
+    'all: loop {
+        let page = api.switchboard.keeper().audit(verified.head.number, AUDIT_LIMIT_MAX).await;
+        let entries = page.map_err(|error| {
+            Refusal::unavailable("unavailable", format!("the audit cannot be read now: {error}"))
+        })?;
+        for entry in &entries {
+            if let Err(broken) = verified.add(entry) {
+                problem = Some(broken.to_string());
+                break 'all;
+            }
+        }
+        if entries.len() < AUDIT_LIMIT_MAX {
+            break;
+        }
+    }
+    let Verified { entries, head, .. } = verified;
+    json(&AuditVerified { ok: problem.is_none(), entries, number: head.number, hash: head.hash, problem })
+}
+
+fn me(api: &Api, call: &Call) -> Answered {
+    json(&Me {
+        who: call.who.clone(),
+        role: match call.role {
+            Role::Viewer => "viewer",
+            Role::Operator => "operator",
+        }
+        .to_owned(),
+        tokens: !api.store.load().config.admin.tokens.is_empty(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
 async fn test_webhooks(api: &Api, call: &Call) -> Answered {
     let _: crate::control::api::shapes::Nothing = body(call)?;
     let results = api.switchboard.webhooks().test().await.into_iter();
@@ -280,7 +332,7 @@ async fn test_webhooks(api: &Api, call: &Call) -> Answered {
 }
 
 impl Api {
-    fn standing(&self) -> Standing {
+    pub(super) fn standing(&self) -> Standing {
         Standing { state: self.switchboard.state(), unstored: self.switchboard.unstored() }
     }
 }

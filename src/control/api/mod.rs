@@ -4,7 +4,9 @@
 
 mod access;
 mod answers;
+mod beat;
 mod body;
+mod events;
 mod openapi;
 mod operations;
 mod plan;
@@ -32,6 +34,7 @@ use crate::snapshot::{Breakers, Store};
 use access::{Caller, caller, from_here};
 use answers::{Answer, Content};
 pub(super) use body::Said;
+pub use events::Pulse;
 use operations::{Found, Id, Operation, PREFIX, find};
 use refusal::Refusal;
 
@@ -51,6 +54,8 @@ pub struct Api {
     pub records: Arc<Records>,
     /// Knows what may be tidied up.
     pub upkeep: Arc<Upkeep>,
+    /// Tells what happens, to whoever looks on.
+    pub pulse: Pulse,
     /// The configuration's file.
     pub file: PathBuf,
 }
@@ -211,6 +216,7 @@ fn response(answer: Answer) -> Response<Said> {
         Content::Json(bytes) => ("application/json", Said::Whole(Full::new(bytes.into()))),
         Content::Toml(text) => ("application/toml", Said::Whole(Full::new(text.into()))),
         Content::Lines(first, rest) => ("application/jsonl", Said::Pieces(first, rest)),
+        Content::Events(first, rest) => ("text/event-stream", Said::Pieces(first, rest)),
         Content::Page(text) => return page(answer.status, text),
     };
     with_headers(answer.status, kind, said)

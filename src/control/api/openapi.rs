@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::Role;
 use crate::control::api::operations::{Also, Gives, Id, OPERATIONS, Operation, PREFIX};
-use crate::control::api::shapes::Problem;
+use crate::control::api::shapes::{Happened, Live, Problem};
 
 /// The document.
 pub(super) fn document() -> Value {
@@ -15,6 +15,10 @@ pub(super) fn document() -> Value {
     settings.meta_schema = None;
     let mut generator = settings.into_generator();
     let problem = generator.subschema_for::<Problem>().to_value();
+    // What the events of `/events` carry.
+    for event in [generator.subschema_for::<Live>(), generator.subschema_for::<Happened>()] {
+        drop(event);
+    }
     let mut paths = Map::new();
     for operation in OPERATIONS {
         let path = operation.path.replace("{+", "{");
@@ -53,6 +57,7 @@ fn described(operation: &Operation, problem: &Value, generator: &mut SchemaGener
         Gives::Json(schema) => content("application/json", schema(generator).to_value()),
         Gives::Object => content("application/json", json!({ "type": "object" })),
         Gives::Page => content("text/html; charset=utf-8", json!({ "type": "string" })),
+        Gives::Events => content("text/event-stream", json!({ "type": "string" })),
         Gives::Lines => content("application/jsonl", json!({ "type": "string" })),
         Gives::Toml => content("application/toml", json!({ "type": "string" })),
     };

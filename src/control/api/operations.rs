@@ -5,9 +5,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::config::Role;
 use crate::control::api::shapes::{
-    Aim, Audit, Breakers, ConfigView, Done, ExplainAsk, FlagView, Flags, ForgetAsk, Forgotten, Kills,
-    Nothing, PlanAsk, PreviewAsk, RecordsView, RollbackAsk, RollbackView, Rollbacks, SetPercent, Shadows,
-    WebhooksTested, Why,
+    Aim, Audit, AuditVerified, Breakers, ConfigView, Done, ExplainAsk, FlagView, Flags, ForgetAsk, Forgotten,
+    Kills, Me, Nothing, PlanAsk, PreviewAsk, RecordsView, RollbackAsk, RollbackView, Rollbacks, SetPercent,
+    Shadows, WebhooksTested, Why,
 };
 use crate::report::adoption::Adoption;
 use crate::report::hygiene::Hygiene;
@@ -38,6 +38,9 @@ pub(super) enum Id {
     ReadAdoption,
     ReadHygiene,
     ReadAudit,
+    VerifyAudit,
+    ReadMe,
+    Listen,
     ReadRecords,
     ExportRecords,
     ForgetRecords,
@@ -83,6 +86,8 @@ pub(super) enum Gives {
     Page,
     /// A JSON object on each line.
     Lines,
+    /// Server-sent events.
+    Events,
 }
 
 /// An answer that only some operations have.
@@ -330,6 +335,22 @@ pub(super) static OPERATIONS: &[Operation] = &[
             "Who did what, oldest first, as a hash chain",
         )
     },
+    read(
+        Id::VerifyAudit,
+        "verifyAudit",
+        "/audit/verify",
+        Gives::Json(of::<AuditVerified>),
+        "Whether the audit is as it was written",
+    ),
+    read(Id::ReadMe, "readMe", "/me", Gives::Json(of::<Me>), "Who asks, and what they may"),
+    read(
+        Id::Listen,
+        "listen",
+        "/events",
+        Gives::Events,
+        "What happens, for as long as one listens: `live` events with the numbers of now, about one a second, and a `change` event at once \
+         for each change",
+    ),
     read(
         Id::ReadRecords,
         "readRecords",

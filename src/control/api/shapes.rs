@@ -2,8 +2,15 @@
 //!
 //! Points in time are RFC 3339 texts in UTC; percentages are numbers from 0 to 100.
 
+mod there;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use there::{
+    AttributeView, AuditVerified, BreakerLive, FlagLive, Happened, Live, Me, ModelLive, ModelView, Numbers,
+    RouteLive, SlotView, VariantLive,
+};
 
 /// The body of every error: `{"error": {…}}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -75,6 +82,9 @@ pub struct RuleView {
     pub rule: String,
     /// What it serves: a variant, or `a=34, b=66`.
     pub serves: String,
+    /// For whom, in words; empty: for everybody whom the rules above leave.
+    #[serde(default)]
+    pub when: String,
     /// What counts now.
     pub percent: f64,
     /// What the file says.
@@ -128,9 +138,12 @@ pub struct Aim {
     pub target: String,
     /// Why.
     pub reason: String,
+    /// Say what would be served, and do nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
-/// What a kill or a revival did. 202 when `durable` is false.
+/// What a kill or a revival did, or would. 202 when `durable` is false.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Done {
     /// Of what.
@@ -444,6 +457,18 @@ pub struct ConfigView {
     pub file: String,
     /// Its routes, in the file's order.
     pub routes: Vec<RouteView>,
+    /// Its models, in the file's order.
+    #[serde(default)]
+    pub models: Vec<ModelView>,
+    /// Its providers.
+    #[serde(default)]
+    pub providers: Vec<String>,
+    /// The tools that it names; requests may name others.
+    #[serde(default)]
+    pub tools: Vec<String>,
+    /// What it knows of callers, in the file's order.
+    #[serde(default)]
+    pub attributes: Vec<AttributeView>,
     /// What is odd but not wrong, with file, line and column.
     pub warnings: Vec<String>,
 }
@@ -460,6 +485,15 @@ pub struct RouteView {
     pub aliases: Vec<String>,
     /// The flags that decide on it.
     pub flags: Vec<String>,
+    /// What is decided on it, by what, and what is served to whom.
+    #[serde(default)]
+    pub slots: Vec<SlotView>,
+    /// Who is tried next, in turn.
+    #[serde(default)]
+    pub fallback: Vec<String>,
+    /// Its shadows.
+    #[serde(default)]
+    pub shadows: Vec<String>,
     /// No language model is called on it: it is killed, or everything is.
     pub killed: bool,
 }

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::{AttributeKind, AttributeSpec, Config, Slot, Target};
 use crate::control::api::shapes::{
-    AuditView, ConfigView, FlagView, KillView, OverrideView, RouteView, RuleView, VariantView,
+    AttributeView, AuditView, ConfigView, FlagView, KillView, ModelView, OverrideView, RouteView, RuleView,
+    SlotView, VariantView,
 };
+use crate::control::switchboard::Switchboard;
 use crate::flags::{Flag, Lifetime, Rule, Serve, Value, VariantIndex};
-use crate::names::KillTarget;
+use crate::names::{AttributeName, KillTarget};
 use crate::snapshot::View;
 use crate::state::{AuditEntry, Kill, Override, RunState};
 
@@ -47,6 +49,8 @@ impl Standing {
             let slots = route.flagged_slots().into_iter().filter(|(_, one)| one.key == flag.key);
             slots.map(|(slot, _)| format!("{}.{slot}", route.name))
         });
+        let declared: Vec<AttributeName> =
+            config.context.attributes.iter().map(|attribute| attribute.name.clone()).collect();
         FlagView {
             flag: flag.key.to_string(),
             description: flag.description.clone(),
@@ -70,12 +74,12 @@ impl Standing {
                     killed: self.killed(&KillTarget::Variant(flag.key.clone(), variant.name.clone())),
                 })
                 .collect(),
-            rules: flag.rules.iter().map(|rule| self.rule(flag, rule)).collect(),
+            rules: flag.rules.iter().map(|rule| self.rule(flag, rule, &declared)).collect(),
             used_by: used.collect(),
         }
     }
 
-    fn rule(&self, flag: &Flag, rule: &Rule) -> RuleView {
+    fn rule(&self, flag: &Flag, rule: &Rule, declared: &[AttributeName]) -> RuleView {
         let file = rule.serve.percent();
         let set = self.state.overrides.get(&(flag.key.clone(), rule.name.clone()));
         // What was set against another percentage of the file counts no more.
@@ -83,6 +87,7 @@ impl Standing {
         RuleView {
             rule: rule.name.to_string(),
             serves: serves(flag, &rule.serve),
+            when: rule.when.in_words(declared),
             percent: set.map_or(file, |set| set.percent).as_percent(),
             file_percent: file.as_percent(),
             overridden: set.map(overridden),
@@ -121,7 +126,7 @@ fn day(at_s: i64) -> String {
 }
 
 /// What serves.
-pub(super) fn config(view: &View, file: &Path) -> ConfigView {
+pub(super) fn config(view: &View, switchboard: &Switchboard, file: &Path) -> ConfigView {
     let routes = view.config.routes.iter().map(|route| {
         let mut flags: Vec<String> =
             route.flagged_slots().iter().map(|(_, flag)| flag.key.to_string()).collect();
@@ -131,6 +136,13 @@ pub(super) fn config(view: &View, file: &Path) -> ConfigView {
             path: route.path.clone(),
             aliases: route.aliases.clone(),
             flags,
+            slots: switchboard
+                .slots_of(view, route)
+                .into_iter()
+                .map(|one| SlotView { slot: one.slot, flag: one.flag, says: one.says })
+                .collect(),
+            fallback: route.fallback.iter().map(target).collect(),
+            shadows: route.shadows.iter().map(|shadow| shadow.name.to_string()).collect(),
             killed: view.by_name.get(route.name.as_str()).is_some_and(|plan| view.live.route_killed(plan)),
         }
     });
@@ -139,8 +151,52 @@ pub(super) fn config(view: &View, file: &Path) -> ConfigView {
         generation: view.generation,
         file: file.display().to_string(),
         routes: routes.collect(),
+        models: view
+            .config
+            .models
+            .iter()
+            .map(|model| ModelView {
+                model: model.name.to_string(),
+                provider: model.provider.name.to_string(),
+            })
+            .collect(),
+        providers: view.config.providers.iter().map(|provider| provider.name.to_string()).collect(),
+        tools: tools(&view.config),
+        attributes: view.config.context.attributes.iter().map(attribute).collect(),
         warnings: view.config.warnings.clone(),
     }
+}
+
+fn target(target: &Target) -> String {
+    match target {
+        Target::Model(model) => model.name.to_string(),
+        Target::Reply(reply) => reply.name.to_string(),
+    }
+}
+
+/// The tools that the file names, each once.
+fn tools(config: &Config) -> Vec<String> {
+    let mut all = BTreeSet::new();
+    for route in &config.routes {
+        match &route.denied_tools {
+            Slot::AsSent => {}
+            Slot::Fixed(names) => all.extend(names.iter().map(ToString::to_string)),
+            Slot::Flag { values, .. } => {
+                all.extend(values.iter().flatten().flat_map(|names| names.iter().map(ToString::to_string)));
+            }
+        }
+    }
+    all.into_iter().collect()
+}
+
+fn attribute(attribute: &AttributeSpec) -> AttributeView {
+    let (kind, order) = match &attribute.kind {
+        AttributeKind::Text => ("text", Vec::new()),
+        AttributeKind::Ordered(order) => ("text", order.iter().map(ToString::to_string).collect()),
+        AttributeKind::Bool => ("bool", Vec::new()),
+        AttributeKind::Number => ("number", Vec::new()),
+    };
+    AttributeView { attribute: attribute.name.to_string(), kind: kind.to_owned(), order }
 }
 
 /// One entry of the audit.

@@ -2,6 +2,7 @@
 //!
 //! Every line that it logs is read: a WARN or an ERROR that the test did not announce fails the test.
 
+mod browser;
 mod client;
 mod metrics;
 mod postgres;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+pub(crate) use browser::{Browser, DESK, Look, PHONE, Page};
 pub(crate) use client::{Answer, Connection, Framing, Piece, explained, get, post_json, request, switch};
 pub(crate) use metrics::Metrics;
 pub(crate) use postgres::Postgres;
