@@ -62,8 +62,8 @@ pub(crate) fn answer_headers(exchange: &Exchange, headers: &mut HeaderMap) {
     if let Some(cause) = decision.fallback {
         headers.insert(FALLBACK, HeaderValue::from_static(cause.as_str()));
     }
-    if !exchange.dropped.is_empty() {
-        put(headers, DROPPED, exchange.dropped.join(", ").as_bytes());
+    if let Some(names) = exchange.dropped.names() {
+        put(headers, DROPPED, names.as_bytes());
     }
 }
 
