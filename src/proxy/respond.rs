@@ -155,6 +155,27 @@ fn made(mut exchange: Box<Exchange>, body: Bytes, kind: &'static str) -> Respons
     response
 }
 
+/// A provider's answer in the caller's words; `headers` are what is left of its own.
+pub(crate) fn translated(
+    mut exchange: Box<Exchange>,
+    status: StatusCode,
+    mut headers: HeaderMap,
+    body: Bytes,
+) -> Response<AnswerBody> {
+    exchange.answered = true;
+    if let Some(watched) = &mut exchange.watched {
+        watched.begins(false, None);
+        watched.see(&body);
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+    headers.insert(header::CONTENT_LENGTH, (body.len() as u64).into());
+    answer_headers(&exchange, &mut headers);
+    let mut response = Response::new(AnswerBody::made(body, exchange));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
 /// The models that dimmer itself knows.
 pub(crate) fn models(mut exchange: Box<Exchange>, list: String) -> Response<AnswerBody> {
     exchange.outcome = Some(Outcome::Ok);

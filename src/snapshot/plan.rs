@@ -301,8 +301,7 @@ impl RoutePlan {
     pub fn provider_for(&self, endpoint: wire::Endpoint) -> Option<&Arc<ProviderPlan>> {
         let followed = endpoint.followed();
         let takes = |plan: &&Arc<ProviderPlan>| plan.provider.kind.asked_in(followed).is_some();
-        self.provider(endpoint.dialect())
-            .or_else(|| self.openai.iter().chain(&self.anthropic).find(takes))
+        self.provider(endpoint.dialect()).or_else(|| self.openai.iter().chain(&self.anthropic).find(takes))
     }
 
     /// Nobody speaks the API of such a call here: what asks for a model that `[models]` does not know is translated, and so it is read.

@@ -2,7 +2,8 @@
 
 use crate::config::facts::facts;
 use crate::config::{Model, ProviderKind};
-use crate::wire::{Endpoint, Target};
+use crate::wire::Endpoint;
+use crate::wire::translate::Target;
 
 /// Whom a request is translated for: a declared model, with what is known of it and what its `fit` says.
 pub fn translation_target(model: &Model, endpoint: Endpoint) -> Target {

@@ -71,7 +71,8 @@ fn hold(exchange: &mut Exchange, length: u64, piece: &Bytes) -> Result<(), Proxy
 }
 
 fn broken(name: &str) -> ProxyError {
-    let message = format!("the provider `{name}` broke its answer off; it was not whole, and so it was not translated");
+    let message =
+        format!("the provider `{name}` broke its answer off; it was not whole, and so it was not translated");
     ProxyError::upstream(ErrorCode::UpstreamReset, Phase::Await, message)
 }
 

@@ -165,8 +165,9 @@ impl Foreign<'_> {
             Some(plan) => format!("the model `{}`", plan.model.name),
             None => format!("the provider `{}`", self.provider.provider.name),
         };
-        let message =
-            format!("`{field}` cannot be translated for {whom}, which is asked through {dialect}'s API: {why}");
+        let message = format!(
+            "`{field}` cannot be translated for {whom}, which is asked through {dialect}'s API: {why}"
+        );
         // The SDKs go on without a thread when they are told so.
         let thread = self.from == Endpoint::Messages && field.split('.').next() == Some("thread");
         let code = if thread { ErrorCode::ThreadUnsupported } else { refused.code };
@@ -184,17 +185,14 @@ pub(super) fn unspoken(endpoint: Endpoint, provider: &ProviderPlan) -> ProxyErro
         );
         return ProxyError::internal(ErrorCode::NothingToCount, Phase::Rewrite, message);
     }
-    let message =
-        format!("the provider `{name}` speaks another API, and `{call}` cannot be translated; call it in its own");
+    let message = format!(
+        "the provider `{name}` speaks another API, and `{call}` cannot be translated; call it in its own"
+    );
     ProxyError::internal(ErrorCode::CannotTranslate, Phase::Rewrite, message).param("model")
 }
 
 /// Where a translated request goes. The query is of the caller's API, and stays behind.
-pub(super) fn target(
-    to: Endpoint,
-    provider: &ProviderPlan,
-    model: Option<&str>,
-) -> Result<Uri, ProxyError> {
+pub(super) fn target(to: Endpoint, provider: &ProviderPlan, model: Option<&str>) -> Result<Uri, ProxyError> {
     let path = translate::path(to).unwrap_or_default();
     let place = Place { endpoint: to, rest: 0..path.len(), stored: None };
     target_of(&Uri::from_static(path), &place, provider, model)
@@ -227,7 +225,8 @@ fn is_of_a_dialect(name: &str) -> bool {
 /// The caller's own key, in the form in which the provider's API takes one.
 pub(super) fn callers_key(headers: &HeaderMap, kind: ProviderKind) -> Option<(HeaderName, HeaderValue)> {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let bearer = text(&header::AUTHORIZATION).and_then(|value| value.split_once(' ')).map(|(_, key)| key.trim());
+    let bearer =
+        text(&header::AUTHORIZATION).and_then(|value| value.split_once(' ')).map(|(_, key)| key.trim());
     let key = bearer.or_else(|| text(&X_API_KEY)).or_else(|| text(&API_KEY))?;
     let (name, value) = match kind {
         ProviderKind::Anthropic => (X_API_KEY, HeaderValue::from_str(key)),
@@ -259,7 +258,10 @@ mod tests {
     use super::*;
 
     fn head(fields: &[(&'static str, &'static str)]) -> HeaderMap {
-        fields.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+        fields
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
     }
 
     #[test]
@@ -286,7 +288,8 @@ mod tests {
     fn the_callers_key_takes_the_targets_form() {
         let check = |name: &'static str, value: &'static str, kind: ProviderKind, want: (&str, &str)| {
             let found = callers_key(&head(&[(name, value)]), kind);
-            let found = found.as_ref().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default()));
+            let found =
+                found.as_ref().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default()));
             assert_eq!(found, Some(want));
         };
         check("authorization", "Bearer k", ProviderKind::Anthropic, ("x-api-key", "k"));

@@ -126,7 +126,8 @@ pub(crate) fn rewrite(
     };
     *spare = repeatable.then(|| Spare::of(&parts.headers));
     let mut headers = std::mem::take(&mut parts.headers);
-    let callers = (crosses && exchange.callers_key_sent).then(|| cross::callers_key(&headers, provider.provider.kind));
+    let callers =
+        (crosses && exchange.callers_key_sent).then(|| cross::callers_key(&headers, provider.provider.kind));
     if crosses {
         cross::headers(&mut headers, spoken, &mut exchange.dropped.known);
     }
