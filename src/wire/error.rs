@@ -80,7 +80,7 @@ pub enum ErrorCode {
     ConversationNotFound,
     /// Who holds the thread cannot be asked, or the thread cannot go on as it was.
     ThreadNotFound,
-    /// The thread was to begin at a provider of another dialect, which holds none.
+    /// The conversation's thread would be kept by a provider that keeps none.
     ThreadUnsupported,
     /// Who holds the stored answer cannot be asked.
     StoredNotFound,

@@ -83,8 +83,13 @@ pub(crate) fn rewrite(
         Answerer::Unknown { provider } | Answerer::PassThrough { provider } => Arc::clone(provider),
         Answerer::Reply(_) | Answerer::Nobody => return Err(undecided()),
     };
-    let Some(spoken) = provider.provider.kind.asked_in(exchange.endpoint) else {
-        return Err(cross::unspoken(exchange.endpoint, &provider));
+    let spoken = match provider.provider.kind.asked_in(exchange.endpoint) {
+        Some(spoken) => spoken,
+        None if exchange.endpoint.generation() => {
+            return Err(cross::unspoken(exchange.endpoint, &provider));
+        }
+        // What dimmer knows nothing of goes on as it came.
+        None => exchange.endpoint,
     };
     let crosses = spoken != exchange.endpoint;
     let in_path = provider.version_query.is_some();
