@@ -186,7 +186,7 @@ impl Param {
 
     /// Whether the call that `endpoint` names knows it.
     pub fn has_place(&self, endpoint: Endpoint) -> bool {
-        !matches!(self.place(endpoint), Place::Nowhere | Place::Idle)
+        !matches!(self.place(endpoint), Nowhere | Idle)
     }
 
     fn place(&self, endpoint: Endpoint) -> Place {

@@ -4,7 +4,7 @@ use crate::config::check::declared;
 use crate::config::check::slots::Targets;
 use crate::config::quantity::did_you_mean;
 use crate::config::read::{At, Table};
-use crate::config::{FallbackCauses, FallbackOn, Model, ReplyContent, Route, Slot, Target};
+use crate::config::{FallbackCauses, FallbackOn, Model, ReplyContent, Route, Target};
 use crate::flags::Condition;
 
 /// Reads `fallback_on`.
