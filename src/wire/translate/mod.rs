@@ -6,8 +6,29 @@
 //! dropped with its name in [`Translated::dropped`], or refused by name. Nothing waits for a whole tool call, and a stream that
 //! breaks never ends as if it were complete.
 
-use std::borrow::Cow;
+mod answer;
+mod ask;
+mod chat;
+mod error;
+mod fields;
+mod form;
+mod messages;
+mod node;
+mod pen;
+mod responses;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod values;
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
+pub use self::fields::{Fate, Field, Shape};
+use self::fields::{Losses, refuse};
+use self::form::{FORMS, Form, Writing, form};
+use self::node::Node;
+pub use self::stream::Stream;
 use super::{Endpoint, ErrorCode};
 
 /// Whom the request is for, as far as that changes how it is written.
@@ -76,9 +97,14 @@ pub struct Translated {
 pub struct Memory {
     from: Endpoint,
     to: Endpoint,
+    /// The caller's stream ends with its usage.
     include_usage: bool,
     id: Box<str>,
     created_s: u64,
+    /// The model that was asked, for answers that name none.
+    model: Box<str>,
+    /// What the answer repeats of the request (Responses), as members.
+    echo: Arc<[u8]>,
 }
 
 impl Memory {
@@ -119,18 +145,19 @@ pub struct Broken {
 }
 
 /// Whether a request of `from` can become one of `to`.
-pub fn translates(_from: Endpoint, _to: Endpoint) -> bool {
-    false
+pub fn translates(from: Endpoint, to: Endpoint) -> bool {
+    from != to && form(from).is_some() && form(to).is_some_and(|form| form.provider.is_some())
 }
 
-/// The path of a call behind its provider's base URL, where that ends as the provider's own SDK expects: OpenAI's in `/v1`.
+/// The path of a call behind its provider's base URL, where that ends as the provider's own SDK expects: OpenAI's in `/v1`. None of a
+/// call that is not translated.
 pub fn path(endpoint: Endpoint) -> Option<&'static str> {
-    match endpoint {
-        Endpoint::Chat => Some("/chat/completions"),
-        Endpoint::Responses => Some("/responses"),
-        Endpoint::Messages => Some("/messages"),
-        _ => None,
-    }
+    form(endpoint).map(|form| form.path)
+}
+
+/// What becomes of each field of each API's requests: the API's name and its shapes.
+pub fn field_tables() -> impl Iterator<Item = (&'static str, &'static [Shape])> {
+    FORMS.into_iter().map(|form| (form.title, form.shapes))
 }
 
 /// The request in the other API's words. The model's name is taken over as it stands; `fit` is for afterwards, on the new body.
@@ -139,66 +166,54 @@ pub fn path(endpoint: Endpoint) -> Option<&'static str> {
 /// When a field has no counterpart and cannot be left out.
 pub fn request(
     from: Endpoint,
-    _body: &[u8],
+    body: &[u8],
     target: &Target,
-    _stamp: &Stamp<'_>,
+    stamp: &Stamp<'_>,
 ) -> Result<Translated, Refused> {
-    let _ = (from, target);
-    Err(Refused { field: "model".into(), why: "not built yet".into(), code: ErrorCode::CannotTranslate })
+    let (Some(source), Some(provider)) = (form(from), provider(target.endpoint)) else {
+        return Err(refuse(
+            "model",
+            "the model's provider speaks another API, and this call has no counterpart there",
+        ));
+    };
+    let Some(node) = Node::checked(body).filter(|node| node.kind() == super::json::Kind::Object) else {
+        return Err(refuse("model", "the request is no JSON object"));
+    };
+    let mut losses = Losses::default();
+    let ask = (source.read)(node, &mut losses)?;
+    let mut out = Vec::with_capacity(body.len() + body.len() / 8 + 256);
+    let writing = Writing { target, names: source.names };
+    (provider.write)(&ask, &writing, &mut losses, &mut out)?;
+    let memory = Memory {
+        from,
+        to: target.endpoint,
+        include_usage: ask.include_usage,
+        id: stamp.id.into(),
+        created_s: stamp.created_s,
+        model: ask.model.as_ref().map(|model| model.plain().into()).unwrap_or_default(),
+        echo: ask.echo.into(),
+    };
+    Ok(Translated { body: out, dropped: losses.names, memory })
 }
 
 /// A whole answer, back in the caller's words.
 ///
 /// # Errors
 /// When it is not an answer of the provider's API. Errors go to [`error`].
-pub fn answer(_memory: &Memory, _body: &[u8]) -> Result<Vec<u8>, Unreadable> {
-    Err(Unreadable { why: "not built yet" })
+pub fn answer(memory: &Memory, body: &[u8]) -> Result<Vec<u8>, Unreadable> {
+    const NO_ANSWER: Unreadable = Unreadable { why: "the answer is not what the provider's API defines" };
+    let node = Node::checked(body).ok_or(Unreadable { why: "the answer is no JSON" })?;
+    let mut writer = (form(memory.from).ok_or(NO_ANSWER)?.answers)(memory);
+    let read = provider(memory.to).ok_or(NO_ANSWER)?.read;
+    read(node, &mut |event| writer.take(&event)).ok_or(NO_ANSWER)?;
+    writer.body().ok_or(NO_ANSWER)
 }
 
 /// A provider's error, whatever its shape, back in the caller's words: the status and the body.
-pub fn error(_memory: &Memory, status: u16, _body: &[u8]) -> (u16, Vec<u8>) {
-    (status, Vec::new())
+pub fn error(memory: &Memory, status: u16, body: &[u8]) -> (u16, Vec<u8>) {
+    error::whole(memory, status, body)
 }
 
-/// An answer's event stream, back in the caller's words: bytes go in cut anywhere, whole events come out as soon as they can be
-/// said.
-#[derive(Debug)]
-pub struct Stream {
-    memory: Memory,
-}
-
-impl Stream {
-    /// At the start of a stream.
-    pub fn new(memory: Memory) -> Self {
-        Self { memory }
-    }
-
-    /// The provider's next bytes. What the caller gets is appended to `out`: always whole events.
-    ///
-    /// # Errors
-    /// When the stream cannot be read on. Nothing more may be fed.
-    pub fn feed(&mut self, _bytes: &[u8], _out: &mut Vec<u8>) -> Result<(), Broken> {
-        let _ = &self.memory;
-        Err(Broken { why: "not built yet" })
-    }
-
-    /// The provider's body is over. Says whether the answer was whole: where it was not, nothing was written that ends it, and the
-    /// caller's API's error event is to follow.
-    ///
-    /// # Errors
-    /// As [`Stream::feed`], of what was still held.
-    pub fn end(&mut self, _out: &mut Vec<u8>) -> Result<bool, Broken> {
-        Ok(false)
-    }
-
-    /// The end was written: by the provider's own terminal event, or by its error event. What is fed afterwards is ignored.
-    pub fn is_over(&self) -> bool {
-        false
-    }
-
-    /// The `sequence_number` that the next event has, where the caller's API numbers its events: for
-    /// [`error_event`](super::error_event).
-    pub fn next_sequence(&self) -> u64 {
-        0
-    }
+fn provider(endpoint: Endpoint) -> Option<&'static form::Provider> {
+    form(endpoint).and_then(|form: &'static Form| form.provider.as_ref())
 }
