@@ -13,7 +13,7 @@ pub fn translation_target(model: &Model, endpoint: Endpoint) -> Target {
 
 /// The same of a model that `[models]` does not know. At Azure a name is the operator's, and says nothing.
 pub fn known_target(kind: ProviderKind, name: &str, endpoint: Endpoint) -> Target {
-    let target = Target::new(endpoint);
+    let target = Target { max_output: Some(OUTPUT_UNKNOWN), ..Target::new(endpoint) };
     let known = facts().filter(|_| kind != ProviderKind::AzureOpenAi).and_then(|facts| facts.of(name));
     let Some(known) = known else { return target };
     Target {
@@ -28,3 +28,7 @@ pub fn known_target(kind: ProviderKind, name: &str, endpoint: Endpoint) -> Targe
         ..target
     }
 }
+
+/// What a request without a limit gets at an API that requires one, for a model of which nothing is known: every model that Anthropic
+/// sells today writes as much, and hardly an answer is longer. One that writes less says so in its own 400.
+const OUTPUT_UNKNOWN: u64 = 32_000;

@@ -242,9 +242,9 @@ function cases(api) {
       assert.deepEqual([api.text(streamed), api.finish(streamed)], [api.text(whole), api.ends.stop]);
     },
     async limited() {
-      for (const answer of await both('sim', api.cap(3))) {
-        assert.deepEqual([api.finish(answer), api.tokens(answer)], [api.ends.length, 3]);
-      }
+      const answer = await api.create('sim', api.cap(3));
+      assert.deepEqual([api.finish(answer), api.tokens(answer)], [api.ends.length, 3]);
+      assert.deepEqual(await api.streamed('sim', api.cap(3)), [api.text(answer), api.ends.length]);
     },
     async usage() {
       const [streamed, whole] = await api.usage();

@@ -80,7 +80,7 @@ fn what_is_decided_is_said_in_the_providers_words() {
     assert_eq!(came["service_tier"], "standard_only");
     let mut dropped: Vec<&str> = answer.header("x-dimmer-dropped").unwrap().split(", ").collect();
     dropped.sort_unstable();
-    assert_eq!(dropped, ["seed", "temperature"]);
+    assert_eq!(dropped, ["seed", "temperature", "tools.shell"]);
 }
 
 /// A field that would change the answer is never left out: the caller is told, or another target takes it.
