@@ -1,6 +1,6 @@
 //! One row for each API: how it is read into the vocabulary and written from it.
 
-use super::answer::{Answers, Event, Streams};
+use super::answer::{Answers, Reads, Streams, Tell};
 use super::ask::Ask;
 use super::fields::{Losses, Shape};
 use super::node::Node;
@@ -31,9 +31,9 @@ pub(super) struct Form {
 pub(super) struct Provider {
     pub(super) write: fn(&Ask<'_>, &Writing<'_>, &mut Losses, &mut Vec<u8>) -> Result<(), Refused>,
     /// Reads a whole answer.
-    pub(super) read: for<'a> fn(Node<'a>, &mut dyn FnMut(Event<'_>)) -> Option<()>,
+    pub(super) read: for<'a> fn(Node<'a>, Tell<'_>) -> Option<()>,
     /// Reads a stream.
-    pub(super) events: fn() -> Box<dyn super::answer::Reads>,
+    pub(super) events: fn() -> Box<dyn Reads>,
 }
 
 /// For whom a request is written, and whose words its refusals speak.
@@ -54,6 +54,8 @@ pub(super) struct Names {
     pub(super) stops: &'static str,
     pub(super) format: &'static str,
     pub(super) effort: &'static str,
+    /// That it thinks at all, however much.
+    pub(super) thinking: &'static str,
     pub(super) image: &'static str,
     pub(super) detail: &'static str,
     pub(super) document: &'static str,

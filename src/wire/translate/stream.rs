@@ -3,9 +3,10 @@
 //! Serves the relay. Bytes go in cut anywhere, whole events come out as soon as they can be said. What ends a stream is written only
 //! where the provider ended its own.
 
-use super::answer::{Event, Reads, Streams};
+use super::answer::{Ending, Event, Reads, Streams};
 use super::form::form;
 use super::{Broken, Memory, error, provider};
+use crate::wire::Finish;
 use crate::wire::sse::{EventRef, Seen, SseScanner, read_block};
 
 /// A translation under way.
@@ -24,6 +25,15 @@ struct Inner {
     memory: Memory,
     reader: Box<dyn Reads>,
     writer: Box<dyn Streams>,
+    stage: Stage,
+}
+
+/// How far the answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Before,
+    Begun,
+    Finished,
 }
 
 /// The largest event that is read: a call that writes a file, in one piece.
@@ -34,7 +44,8 @@ impl Stream {
     pub fn new(memory: Memory) -> Self {
         let reader = provider(memory.to).map(|provider| (provider.events)());
         let writer = form(memory.from).map(|form| (form.streams)(&memory));
-        let inner = reader.zip(writer).map(|(reader, writer)| Inner { memory, reader, writer });
+        let inner =
+            reader.zip(writer).map(|(reader, writer)| Inner { memory, reader, writer, stage: Stage::Before });
         Self { scanner: SseScanner::new(), large: Vec::new(), inner, over: false, broken: None }
     }
 
@@ -105,19 +116,36 @@ impl Inner {
         if event.data.is_empty() {
             return Ok(());
         }
-        let Self { memory, reader, writer } = self;
+        let Self { memory, reader, writer, stage } = self;
         let mut written = Ok(());
         let read = reader.event(event, &mut |told| {
             if *over || written.is_err() {
                 return;
             }
-            *over = matches!(told, Event::End | Event::Failed(_));
-            match &told {
-                Event::Failed(failure) => {
+            match (&told, *stage) {
+                (Event::Failed(failure), _) => {
+                    *over = true;
                     out.extend_from_slice(&error::event(memory, failure, writer.next_sequence()));
+                    return;
                 }
-                told => written = writer.write(told, out),
+                (Event::Begin(_), Stage::Before) => *stage = Stage::Begun,
+                (Event::Alive | Event::Usage(_), _) => {}
+                (_, Stage::Before) => {
+                    written = Err(Broken { why: "an answer goes on that has not begun" });
+                    return;
+                }
+                (Event::End, Stage::Begun) => {
+                    let finish = Ending { finish: Finish::Stop, stop: None, why: None };
+                    written = writer.write(&Event::Finish(finish), out);
+                    *over = true;
+                }
+                (Event::End, Stage::Finished) => *over = true,
+                // Some servers say again that it ended.
+                (_, Stage::Finished) | (Event::Begin(_), _) => return,
+                (Event::Finish(_), _) => *stage = Stage::Finished,
+                _ => {}
             }
+            written = written.and_then(|()| writer.write(&told, out));
         });
         read.and(written)
     }

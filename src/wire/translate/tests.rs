@@ -1,6 +1,8 @@
 //! The translation, held to what each API publishes.
 
 mod answers;
+mod honesty;
+mod properties;
 mod requests;
 mod streams;
 

@@ -84,6 +84,20 @@ fn data_url(url: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((media, data.get(1..)?))
 }
 
+/// Why a choice is refused.
+pub(super) const NO_TOOLS: &str = "a tool has to be called, and the request defines none";
+
+/// The most tokens of an answer: what was asked, and no more than the model writes, which is also what is taken where nothing was
+/// asked. As JSON.
+pub(super) fn limit<'a>(asked: Option<Node<'a>>, most: Option<u64>) -> Option<Cow<'a, [u8]>> {
+    match (asked, most) {
+        (Some(asked), Some(most)) if asked.number().is_some_and(|asked| asked > most as f64) => Some(most),
+        (Some(asked), _) => return Some(Cow::Borrowed(asked.raw())),
+        (None, most) => most,
+    }
+    .map(|most| Cow::Owned(most.to_string().into_bytes()))
+}
+
 /// The id of a tool's call as every API takes it: letters, digits, `_` and `-`, at most [`ID_MAX`]. The same id is always the same
 /// other one, so that a result finds its call in this request and in the next.
 pub(super) fn tool_id<'t>(id: &'t Text<'_>) -> Cow<'t, str> {

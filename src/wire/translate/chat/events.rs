@@ -22,6 +22,7 @@ struct Reader {
     held_len: usize,
     refused: bool,
     called: bool,
+    finished: bool,
 }
 
 /// The block that grows.
@@ -58,6 +59,9 @@ impl Reads for Reader {
     fn event(&mut self, event: EventRef<'_>, tell: Tell<'_>) -> Result<(), Broken> {
         if event.data.starts_with(b"[DONE]") {
             self.end_blocks(tell);
+            if self.begun && !self.finished {
+                self.finish("", tell);
+            }
             tell(Event::End);
             return Ok(());
         }
@@ -129,11 +133,16 @@ impl Reader {
             tell(Event::Alive);
         }
         if let Some(reason) = reason {
-            self.end_blocks(tell);
-            let finish = finish_of(&reason, self.called, self.refused);
-            tell(Event::Finish(Ending { finish, stop: None, why: None }));
+            self.finish(&reason, tell);
         }
         Ok(())
+    }
+
+    fn finish(&mut self, reason: &str, tell: Tell<'_>) {
+        self.end_blocks(tell);
+        self.finished = true;
+        let finish = finish_of(reason, self.called, self.refused);
+        tell(Event::Finish(Ending { finish, stop: None, why: None }));
     }
 
     fn text(&mut self, kind: Kind, value: Node<'_>, tell: Tell<'_>) -> Result<(), Broken> {
@@ -188,6 +197,10 @@ impl Reader {
             held.said.extend_from_slice(fragment.said);
             return self.hold(fragment.said.len());
         }
+        // More of a call that is closed: nothing that its arguments need.
+        if fragment.id.is_empty() && fragment.name.is_empty() {
+            return Ok(());
+        }
         if busy || !self.held.is_empty() {
             self.held.push(Held {
                 kind: Kind::Call,
@@ -230,7 +243,7 @@ impl Reader {
         tell(Event::Open(match kind {
             Kind::Text => Block::Text,
             Kind::Refusal => Block::Refusal,
-            Kind::Call => Block::Call { id: Text::Json(id), name: Text::Json(name) },
+            Kind::Call => Block::Call { id: id_of(id, index), name: Text::Json(name) },
         }));
         self.open = Some(Open { kind, index, id: id.into(), depth: Depth::default() });
     }
@@ -282,6 +295,11 @@ fn fragment(call: Node<'_>, place: u64) -> Fragment<'_> {
     told
 }
 
+/// Some servers give calls no ids, by which their results could be told apart.
+fn id_of(id: &[u8], place: u64) -> Text<'_> {
+    if id.is_empty() { format!("call_{place}").into() } else { Text::Json(id) }
+}
+
 /// What stands between the quotes of a string.
 fn inside(value: Node<'_>) -> &[u8] {
     match value.text() {
@@ -308,10 +326,11 @@ pub(super) fn read_whole(answer: Node<'_>, tell: Tell<'_>) -> Option<()> {
     }
     let calls = message.get("tool_calls").filter(|calls| calls.kind() == Json::Array);
     let mut called = false;
-    for call in calls.into_iter().flat_map(Node::items) {
+    for (place, call) in calls.into_iter().flat_map(Node::items).enumerate() {
         called = true;
-        let told = fragment(call, 0);
-        tell(Event::Open(Block::Call { id: Text::Json(told.id), name: Text::Json(told.name) }));
+        let told = fragment(call, place as u64);
+        let id = id_of(told.id, place as u64);
+        tell(Event::Open(Block::Call { id, name: Text::Json(told.name) }));
         tell(Event::More(Text::Json(told.said)));
         tell(Event::Close);
     }

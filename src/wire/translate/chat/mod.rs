@@ -43,6 +43,7 @@ pub(super) static FORM: Form = Form {
         stops: "stop",
         format: "response_format",
         effort: "reasoning_effort",
+        thinking: "reasoning_effort",
         image: "messages.content.image_url",
         detail: "messages.content.image_url.detail",
         document: "messages.content.file",

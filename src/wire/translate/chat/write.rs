@@ -1,12 +1,15 @@
 //! The vocabulary's request becomes one of Chat Completions.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use super::super::Refused;
 use super::super::ask::{Ask, Choice, Effort, Format, Part, Role, Source, Tool, Turn, What};
 use super::super::fields::{Losses, refuse};
 use super::super::form::Writing;
 use super::super::node::{Node, Text};
 use super::super::pen::{Null, Pen, Raw, escape};
-use super::super::values::{put_said, tool_id, user};
+use super::super::values::{NO_TOOLS, limit, put_said, tool_id, user};
 use crate::wire::json::Kind;
 
 /// So many stop sequences are taken.
@@ -26,7 +29,10 @@ pub(super) fn write(
     pen.open(b'{').maybe("model", ask.model.as_ref());
     pen.key("messages");
     turns(ask, writing, losses, &mut pen)?;
-    pen.maybe("max_completion_tokens", ask.max_output);
+    // Where none is asked, none has to be said.
+    if let Some(limit) = ask.max_output.and_then(|asked| limit(Some(asked), writing.target.max_output)) {
+        pen.field("max_completion_tokens", Raw(&limit));
+    }
     let sampling = writing.target.sampling;
     for (name, value, field) in
         [("temperature", ask.temperature, names.temperature), ("top_p", ask.top_p, names.top_p)]
@@ -45,12 +51,13 @@ pub(super) fn write(
             pen.put(stop);
         });
     }
-    tools(ask, writing, losses, &mut pen);
+    tools(ask, writing, losses, &mut pen)?;
     format(ask, writing, losses, &mut pen)?;
     match ask.effort {
         None | Some(Effort::Adaptive) if writing.target.effort => {}
         Some(effort) if writing.target.effort => drop(pen.field("reasoning_effort", effort.as_str())),
         None | Some(Effort::None) => {}
+        Some(Effort::Adaptive) => losses.known(names.thinking),
         Some(_) => losses.known(names.effort),
     }
     if let Some(who) = &ask.user {
@@ -251,7 +258,10 @@ fn show(shown: &Shown<'_, '_>, writing: &Writing<'_>, pen: &mut Pen<'_>) -> Resu
             url(source, pen);
             pen.maybe("detail", detail.as_ref()).close(b'}').close(b'}');
         }
-        What::Document { source: Source::Text(text), .. } => {
+        What::Document { source: Source::Text(text), name } => {
+            if let Some(name) = name {
+                pen.open(b'{').field("type", "text").field("text", name).close(b'}').next();
+            }
             pen.open(b'{').field("type", "text").field("text", text).close(b'}');
         }
         What::Document { source: Source::Url(_), .. } => {
@@ -291,9 +301,17 @@ fn url(source: &Source<'_>, pen: &mut Pen<'_>) {
     }
 }
 
-fn tools(ask: &Ask<'_>, writing: &Writing<'_>, losses: &mut Losses, pen: &mut Pen<'_>) {
+fn tools(
+    ask: &Ask<'_>,
+    writing: &Writing<'_>,
+    losses: &mut Losses,
+    pen: &mut Pen<'_>,
+) -> Result<(), Refused> {
     if ask.tools.is_empty() {
-        return;
+        return match &ask.choice {
+            Some(choice) if choice.is_forced() => Err(refuse(writing.names.choice, NO_TOOLS)),
+            _ => Ok(()),
+        };
     }
     let field = writing.names.strict;
     list(pen, "tools", ask.tools.iter(), |pen, tool| tool_of(tool, field, losses, pen));
@@ -310,6 +328,7 @@ fn tools(ask: &Ask<'_>, writing: &Writing<'_>, losses: &mut Losses, pen: &mut Pe
     if ask.parallel == Some(false) {
         pen.field("parallel_tool_calls", false);
     }
+    Ok(())
 }
 
 fn tool_of(tool: &Tool<'_>, field: &'static str, losses: &mut Losses, pen: &mut Pen<'_>) {
@@ -328,24 +347,28 @@ fn strict(
     field: &'static str,
     losses: &mut Losses,
 ) -> Option<bool> {
-    if asked == Some(true) && !schema.is_some_and(is_strict) {
+    if asked == Some(true) && !schema.is_some_and(|schema| is_strict(schema, LEVELS_MAX)) {
         losses.known(field);
         return None;
     }
     asked
 }
 
-fn is_strict(schema: Node<'_>) -> bool {
+fn is_strict(schema: Node<'_>, levels: u32) -> bool {
+    let properties = schema.get("properties").filter(|properties| properties.kind() == Kind::Object);
     let names_all = |properties: Node<'_>| {
         let closed = schema.get("additionalProperties").is_some_and(|more| more.raw() == b"false");
-        let required = schema.get("required");
-        let is_required = |name: &str| required.is_some_and(|list| list.items().any(|item| item.is(name)));
-        closed && properties.members().all(|(name, _)| is_required(&name))
+        let required = schema.get("required").into_iter().flat_map(Node::items);
+        let required: HashSet<Cow<'_, str>> = required.filter_map(Node::plain).collect();
+        closed && properties.members().all(|(name, _)| required.contains(&name))
     };
-    let properties = schema.get("properties").filter(|properties| properties.kind() == Kind::Object);
-    properties.is_none_or(names_all)
-        && schema.members().map(|(_, value)| value).chain(schema.items()).all(is_strict)
+    let inner = schema.members().map(|(_, value)| value).chain(schema.items());
+    let mut inner = inner.filter(|value| matches!(value.kind(), Kind::Object | Kind::Array));
+    levels > 0 && properties.is_none_or(names_all) && inner.all(|value| is_strict(value, levels - 1))
 }
+
+/// More than OpenAI takes of a strict schema. Each level is read again by the one above it.
+const LEVELS_MAX: u32 = 24;
 
 fn format(
     ask: &Ask<'_>,

@@ -101,11 +101,6 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// Of an answer whose provider says no more than that it is over.
-    pub(super) fn natural() -> Self {
-        Self { reason: "end_turn", stop: None, why: None }
-    }
-
     pub(super) fn of(ending: &Ending<'_>) -> Self {
         let owned = |text: &Option<Text<'_>>| text.as_ref().map(|text| text.plain().into_owned());
         let stop = owned(&ending.stop);

@@ -43,10 +43,14 @@ impl Reads for Reader {
             ("message_delta", delta) => {
                 self.usage(data, tell);
                 if let Some(ending) = delta.and_then(ending) {
+                    self.stop(tell);
                     tell(Event::Finish(ending));
                 }
             }
-            ("message_stop", _) => tell(Event::End),
+            ("message_stop", _) => {
+                self.stop(tell);
+                tell(Event::End);
+            }
             ("error", _) => tell(Event::Failed(failure(data))),
             _ => tell(Event::Alive),
         }

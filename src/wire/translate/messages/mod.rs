@@ -26,6 +26,7 @@ pub(super) static FORM: Form = Form {
         stops: "stop_sequences",
         format: "output_config.format",
         effort: "output_config.effort",
+        thinking: "thinking",
         image: "messages.content.source",
         detail: "messages.content.source",
         document: "messages.content.source",
@@ -46,7 +47,7 @@ pub(super) const BODY: Shape = Shape {
     path: "",
     fields: &[
         mapped("model", "the model's name, or what the flag chose"),
-        mapped("max_tokens", "the most tokens of the answer"),
+        mapped("max_tokens", "the most tokens of the answer; no more than the model writes"),
         mapped("system", "the system prompt; its blocks are joined by an empty line"),
         mapped("messages", "the turns; a last one of the assistant's is a 400"),
         mapped("temperature", "the same; not where the model takes none"),
@@ -61,13 +62,12 @@ pub(super) const BODY: Shape = Shape {
         mapped("thread", "a 400 that the SDKs recover from: they send the conversation whole"),
         refused("mcp_servers", SERVER).idle(&["[]"]),
         refused("container", SERVER),
-        refused("context_management", "it is the provider itself that shortens the conversation")
-            .idle(&["{}", "{\"edits\":[]}"]),
         refused("compaction", "it is the provider itself that shortens the conversation"),
         refused("fallbacks", "whom to ask instead is for the configuration to say").idle(&["[]"]),
         refused("safeguards", "another provider does not know them"),
         refused("user_profile_id", "it is stored at another provider"),
         refused("workspace_id", "it is stored at another provider"),
+        dropped("context_management", "the conversation crosses whole").idle(&["{}", "{\"edits\":[]}"]),
         dropped("top_k", OTHER_MODEL),
         dropped("cache_control", HINT),
         dropped("service_tier", "each provider has its own").idle(&["\"auto\""]),
@@ -138,7 +138,7 @@ const BLOCK: Shape = Shape {
         mapped("messages.content.text", "text; that of an assistant's blocks is joined"),
         mapped(
             "messages.content.source",
-            "an image, here or by its URL; a PDF, here; a document of text becomes text",
+            "an image, here or by its URL; a PDF, here; a document of text becomes text; of a search result a line of its text",
         ),
         mapped("messages.content.title", "a document's file name; of a search result a line of its text"),
         mapped(

@@ -118,7 +118,7 @@ fn turns<'a>(messages: Node<'a>, losses: &mut Losses) -> Result<Vec<Turn<'a>>, R
         } else {
             return Err(refuse("messages.role", "has to be user, assistant or system"));
         };
-        let parts = blocks(required(content, "messages.content")?, losses)?;
+        let parts = blocks(required(content, "messages.content")?, LEVELS_MAX, losses)?;
         // Nothing is left of a turn that only thought.
         if !parts.is_empty() {
             turns.push(Turn { role, parts });
@@ -127,13 +127,19 @@ fn turns<'a>(messages: Node<'a>, losses: &mut Losses) -> Result<Vec<Turn<'a>>, R
     Ok(turns)
 }
 
-fn blocks<'a>(content: Node<'a>, losses: &mut Losses) -> Result<Parts<'a>, Refused> {
+/// Results hold documents, and these blocks. Each level is read again by the one above it.
+const LEVELS_MAX: u32 = 4;
+
+fn blocks<'a>(content: Node<'a>, levels: u32, losses: &mut Losses) -> Result<Parts<'a>, Refused> {
     match content.kind() {
         Kind::String => Ok(content.text().map(Part::text).into_iter().collect()),
+        Kind::Array if levels == 0 => {
+            Err(refuse("messages.content.content", "holds blocks in blocks too deep"))
+        }
         Kind::Array => {
             let mut parts = SmallVec::new();
             for block in content.items() {
-                self::block(block, &mut parts, losses)?;
+                self::block(block, levels, &mut parts, losses)?;
             }
             Ok(parts)
         }
@@ -157,7 +163,12 @@ struct Block<'a> {
     cached: Option<Cached>,
 }
 
-fn block<'a>(block: Node<'a>, parts: &mut Parts<'a>, losses: &mut Losses) -> Result<(), Refused> {
+fn block<'a>(
+    block: Node<'a>,
+    levels: u32,
+    parts: &mut Parts<'a>,
+    losses: &mut Losses,
+) -> Result<(), Refused> {
     let mut told = Block::default();
     BLOCK.each(object(block, "messages.content")?, losses, |name, value, _| {
         match name {
@@ -195,13 +206,13 @@ fn block<'a>(block: Node<'a>, parts: &mut Parts<'a>, losses: &mut Losses) -> Res
         }
     } else if kind.is("tool_result") {
         let parts = match told.content {
-            Some(content) => blocks(content, losses)?,
+            Some(content) => blocks(content, levels.saturating_sub(1), losses)?,
             None => SmallVec::new(),
         };
         let id = required(told.result_of, "messages.content.tool_use_id")?;
         What::Result { id, parts: parts.into_vec(), failed: told.failed }
     } else {
-        return shown(kind, told, parts, losses);
+        return shown(kind, told, levels, parts, losses);
     };
     parts.push(Part { what, cached });
     Ok(())
@@ -211,6 +222,7 @@ fn block<'a>(block: Node<'a>, parts: &mut Parts<'a>, losses: &mut Losses) -> Res
 fn shown<'a>(
     kind: Node<'a>,
     told: Block<'a>,
+    levels: u32,
     parts: &mut Parts<'a>,
     losses: &mut Losses,
 ) -> Result<(), Refused> {
@@ -228,12 +240,17 @@ fn shown<'a>(
             }
             Shown::Blocks(content) => {
                 parts.extend(told.title.map(Part::text));
-                parts.extend(blocks(content, losses)?);
+                parts.extend(blocks(content, levels.saturating_sub(1), losses)?);
             }
         }
     } else if kind.is("search_result") {
         parts.extend(told.title.map(Part::text));
-        parts.extend(blocks(required(told.content, "messages.content.content")?, losses)?);
+        parts.extend(told.source.and_then(Node::text).map(Part::text));
+        parts.extend(blocks(
+            required(told.content, "messages.content.content")?,
+            levels.saturating_sub(1),
+            losses,
+        )?);
     } else {
         return Err(refuse(
             "messages.content.type",
@@ -250,10 +267,6 @@ enum Shown<'a> {
 
 fn source<'a>(source: Option<Node<'a>>, losses: &mut Losses) -> Result<Shown<'a>, Refused> {
     let source = required(source, "messages.content.source")?;
-    if source.kind() == Kind::String {
-        // Of a search result: where it was found.
-        return Ok(Shown::Source(Source::Url(text(source, "messages.content.source")?)));
-    }
     let (mut kind, mut media, mut data, mut url, mut content) = (None, None, None, None, None);
     SOURCE.each(object(source, "messages.content.source")?, losses, |name, value, _| {
         match name {

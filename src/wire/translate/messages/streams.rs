@@ -108,8 +108,7 @@ impl Stream {
         let mut pen = Pen::new(out);
         pen.put(Raw(b"event: message_delta\ndata: ")).open(b'{').field("type", "message_delta");
         pen.key("delta").open(b'{');
-        let natural = Told::natural();
-        put_ending(Some(self.ending.as_ref().unwrap_or(&natural)), &mut pen);
+        put_ending(self.ending.as_ref(), &mut pen);
         pen.close(b'}');
         put_usage(Endpoint::Messages, &self.usage, pen.key("usage"));
         pen.close(b'}').put(Raw(b"\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"));

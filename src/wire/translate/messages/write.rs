@@ -1,5 +1,7 @@
 //! The vocabulary's request becomes one of Messages.
 
+use std::collections::HashSet;
+
 use smallvec::SmallVec;
 
 use super::super::Refused;
@@ -8,7 +10,7 @@ use super::super::fields::{Losses, refuse};
 use super::super::form::Writing;
 use super::super::node::Text;
 use super::super::pen::{Pen, Raw};
-use super::super::values::{put_object, tool_id, user};
+use super::super::values::{NO_TOOLS, limit, put_object, tool_id, user};
 
 /// So many places of a request may be marked for the cache.
 const MARKERS_MAX: usize = 4;
@@ -25,11 +27,10 @@ pub(super) fn write(
     let names = writing.names;
     let mut pen = Pen::new(out);
     pen.open(b'{').maybe("model", ask.model.as_ref()).key("max_tokens");
-    match (ask.max_output, writing.target.max_output) {
-        (Some(limit), _) => drop(pen.put(limit)),
-        (None, Some(most)) => drop(pen.put(most)),
-        (None, None) => return Err(refuse(names.max_output, NO_LIMIT)),
-    }
+    match limit(ask.max_output, writing.target.max_output) {
+        Some(limit) => pen.put(Raw(&limit)),
+        None => return Err(refuse(names.max_output, NO_LIMIT)),
+    };
     let leading = ask.turns.iter().take_while(|turn| turn.role == Role::System).count();
     let (prompt, turns) = ask.turns.split_at_checked(leading).unwrap_or_default();
     let mut markers = Markers::of(ask, names.cached, losses);
@@ -323,6 +324,9 @@ fn tools(
     pen: &mut Pen<'_>,
 ) -> Result<(), Refused> {
     if ask.tools.is_empty() {
+        if ask.choice.as_ref().is_some_and(Choice::is_forced) {
+            return Err(refuse(writing.names.choice, NO_TOOLS));
+        }
         former_tools(ask, pen);
         return Ok(());
     }
@@ -357,19 +361,17 @@ fn tools(
 /// A conversation with calls in it is refused where the request defines no tools: those that were called are defined by their
 /// names, and none is to be called.
 fn former_tools(ask: &Ask<'_>, pen: &mut Pen<'_>) {
-    let mut names: Vec<&Text<'_>> = Vec::new();
-    for part in ask.turns.iter().flat_map(|turn| &turn.parts) {
-        if let What::Call { name, .. } = &part.what
-            && !names.iter().any(|known| known.plain() == name.plain())
-        {
-            names.push(name);
-        }
-    }
-    if names.is_empty() {
+    let mut names = HashSet::new();
+    let calls = ask.turns.iter().flat_map(|turn| &turn.parts).filter_map(|part| match &part.what {
+        What::Call { name, .. } => Some(name),
+        _ => None,
+    });
+    let mut called = calls.filter(|name| names.insert(name.plain())).peekable();
+    if called.peek().is_none() {
         return;
     }
     pen.key("tools").open(b'[');
-    for name in names {
+    for name in called {
         pen.next().open(b'{').field("name", name).field("input_schema", Raw(NO_PARAMETERS)).close(b'}');
     }
     pen.close(b']').key("tool_choice").put(Raw(br#"{"type":"none"}"#));

@@ -227,6 +227,11 @@ fn the_limit_is_the_models_own_where_none_is_sent() {
     assert_eq!(told["max_tokens"], 8);
     let (told, _) = said(Responses, Chat, &responses(json!({})));
     assert_eq!(told.get("max_completion_tokens"), None);
+    // More than the model writes is as much as it writes: agents ask for what another model could.
+    let (told, _) = said(Chat, Messages, &chat(json!({ "max_tokens": 128_000 })));
+    assert_eq!(told["max_tokens"], 64_000);
+    let (told, _) = said(Messages, Chat, &messages(json!({ "max_tokens": 128_000 })));
+    assert_eq!(told["max_completion_tokens"], 64_000);
     let unknown = Target::new(Messages);
     let refused = request(Responses, responses(json!({})).to_string().as_bytes(), &unknown, &STAMP);
     assert_eq!(refused.expect_err("no limit").field, "max_output_tokens");
@@ -281,6 +286,18 @@ fn system_messages_among_the_others_are_the_users_and_marked() {
     let told = request(Chat, body.to_string().as_bytes(), &takes, &STAMP).expect("a request");
     let told: Value = serde_json::from_slice(&told.body).expect("JSON");
     assert_eq!(told["messages"][2], json!({ "role": "system", "content": "now \"this\"" }));
+}
+
+#[test]
+fn what_is_to_be_looked_up_becomes_text_with_its_source() {
+    let body = messages(json!({ "messages": [{ "role": "user", "content": [
+        { "type": "search_result", "title": "T", "source": "https://x.test", "content": [{ "type": "text", "text": "found" }] },
+        { "type": "document", "title": "D", "source": { "type": "text", "media_type": "text/plain", "data": "plain" } },
+    ] }] }));
+    let (told, _) = said(Messages, Chat, &body);
+    let parts = told["messages"][0]["content"].as_array().expect("parts").iter();
+    let texts: Vec<&str> = parts.filter_map(|part| part["text"].as_str()).collect();
+    assert_eq!(texts, ["T", "https://x.test", "found", "D", "plain"]);
 }
 
 #[test]
@@ -418,6 +435,7 @@ fn what_cannot_cross_is_refused_by_name() {
         ),
         (json!({ "messages": "hi" }), "messages"),
         (json!({ "model": 5 }), "model"),
+        (json!({ "tool_choice": "required" }), "tool_choice"),
     ] {
         refuses(Chat, Messages, &chat(more), field);
     }
@@ -425,7 +443,6 @@ fn what_cannot_cross_is_refused_by_name() {
         (json!({ "stop_sequences": ["a", "b", "c", "d", "e"] }), "stop_sequences"),
         (json!({ "tools": [{ "type": "web_search_20250305", "name": "web_search" }] }), "tools.type"),
         (json!({ "mcp_servers": [{ "name": "x" }] }), "mcp_servers"),
-        (json!({ "context_management": { "edits": [{ "type": "x" }] } }), "context_management"),
         (
             json!({ "messages": [{ "role": "user", "content": "a" }, { "role": "assistant", "content": "b" }] }),
             "messages",

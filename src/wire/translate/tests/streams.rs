@@ -353,13 +353,17 @@ fn calls_are_told_apart_however_they_are_numbered() {
 #[test]
 fn deltas_do_not_wait() {
     let mut stream = Stream::new(memory(Chat, Messages, true));
-    let mut out = Vec::new();
-    for event in MESSAGE
-        .split_inclusive("\n\n")
-        .filter(|event| event.contains("_delta\"") || event.contains("tool_use\",\"id"))
-    {
-        out.clear();
+    let mut deltas = 0;
+    for event in MESSAGE.split_inclusive("\n\n") {
+        let mut out = Vec::new();
         stream.feed(event.as_bytes(), &mut out).expect("a stream");
-        assert_eq!(out.is_empty(), event.contains("partial_json\":\"\""), "{event}");
+        let says = event.contains("text_delta")
+            || event.contains("partial_json\":\"{")
+            || event.contains("partial_json\":\"y");
+        if says {
+            deltas += 1;
+            assert!(out.starts_with(b"data: {"), "{event}");
+        }
     }
+    assert_eq!(deltas, 4);
 }
