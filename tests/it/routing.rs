@@ -350,10 +350,8 @@ fn what_can_never_be_routed_is_refused_at_load() {
     };
     // Two that speak the dialect, and none is named.
     refused("[routes.r]\npath = \"/r\"\n", "provider");
-    // The route's only provider speaks another dialect than the model's.
-    refused("[routes.r]\npath = \"/r\"\nprovider = \"one\"\nmodel = \"sonnet\"\n", "sonnet");
-    refused("[routes.r]\npath = \"/r\"\nprovider = \"claude\"\nmodel = \"gpt\"\n", "gpt");
-    refused("[routes.r]\npath = \"/r\"\nprovider = \"one\"\nmodel.flag = \"f\"\n", "sonnet");
+    // Embeddings are a call of one API alone.
+    refused("[routes.r]\npath = \"/r\"\nprovider = \"one\"\nembeddings.model = \"sonnet\"\n", "sonnet");
     // Two routes in one place.
     refused(
         "[routes.r]\npath = \"/r\"\nprovider = \"one\"\n[routes.s]\npath = \"/r\"\nprovider = \"one\"\n",

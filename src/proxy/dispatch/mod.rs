@@ -140,7 +140,10 @@ pub(crate) async fn judge(
     {
         return None;
     }
-    exchange.reservation = None;
+    // A whole answer that is held has its share until it is sent.
+    if !sent.as_ref().is_ok_and(|answered| answered.whole) {
+        exchange.reservation = None;
+    }
     Some(sent)
 }
 

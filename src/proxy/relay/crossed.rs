@@ -34,10 +34,7 @@ pub(super) fn whole(
     let success = head.status.is_success();
     exchange.status = Some(head.status.as_u16());
     exchange.kept = None;
-    if let Some(route) = &exchange.route {
-        let overhead = at.saturating_duration_since(exchange.started).saturating_sub(exchange.waited);
-        route.series.overhead.observe(overhead.as_secs_f64());
-    }
+    super::note_overhead(&exchange, at);
     let plain = match plain(&exchange, &body, told.encoding.as_deref()) {
         Ok(plain) => plain,
         Err(error) => return respond::error(exchange, &error),

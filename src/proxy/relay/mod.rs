@@ -144,10 +144,7 @@ pub(crate) fn relay(
     let total = timeouts.and_then(|timeouts| timeouts.total).map(|total| exchange.started + total);
     exchange.connection.cut_at(total);
     exchange.hand_over();
-    if let Some(route) = &exchange.route {
-        let overhead = at.saturating_duration_since(exchange.started).saturating_sub(exchange.waited);
-        route.series.overhead.observe(overhead.as_secs_f64());
-    }
+    note_overhead(&exchange, at);
     let mut relay = Relay {
         body,
         upstream: Some(upstream),
@@ -176,6 +173,14 @@ pub(crate) fn relay(
         }
     }
     Response::from_parts(head, AnswerBody::Relayed(Box::new(relay)))
+}
+
+/// The provider's answer has come at this time: what of the time until then was dimmer's own.
+fn note_overhead(exchange: &Exchange, at: Instant) {
+    if let Some(route) = &exchange.route {
+        let overhead = at.saturating_duration_since(exchange.started).saturating_sub(exchange.waited);
+        route.series.overhead.observe(overhead.as_secs_f64());
+    }
 }
 
 /// The answer's head is there, and goes out.

@@ -175,8 +175,17 @@ impl Foreign<'_> {
     }
 }
 
+/// In which call the provider is asked. What dimmer knows nothing of goes on as it came.
+pub(super) fn spoken(endpoint: Endpoint, provider: &ProviderPlan) -> Result<Endpoint, ProxyError> {
+    match provider.provider.kind.asked_in(endpoint) {
+        Some(spoken) => Ok(spoken),
+        None if endpoint.generation() => Err(unspoken(endpoint, provider)),
+        None => Ok(endpoint),
+    }
+}
+
 /// Nothing of the provider's API means what the call asks.
-pub(super) fn unspoken(endpoint: Endpoint, provider: &ProviderPlan) -> ProxyError {
+fn unspoken(endpoint: Endpoint, provider: &ProviderPlan) -> ProxyError {
     let (name, call) = (&provider.provider.name, endpoint.as_str());
     if endpoint.counts() {
         // Agents estimate for themselves then; a count by another model's tokenizer would be a wrong one.

@@ -83,14 +83,7 @@ pub(crate) fn rewrite(
         Answerer::Unknown { provider } | Answerer::PassThrough { provider } => Arc::clone(provider),
         Answerer::Reply(_) | Answerer::Nobody => return Err(undecided()),
     };
-    let spoken = match provider.provider.kind.asked_in(exchange.endpoint) {
-        Some(spoken) => spoken,
-        None if exchange.endpoint.generation() => {
-            return Err(cross::unspoken(exchange.endpoint, &provider));
-        }
-        // What dimmer knows nothing of goes on as it came.
-        None => exchange.endpoint,
-    };
+    let spoken = cross::spoken(exchange.endpoint, &provider)?;
     let crosses = spoken != exchange.endpoint;
     let in_path = provider.version_query.is_some();
     let model = in_path.then(|| leaving_model(decision, payload)).flatten();
