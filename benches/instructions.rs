@@ -12,6 +12,7 @@ use std::io::{Write, stdout};
 use std::process::Command;
 
 use bytes::Bytes;
+use dimmer::wire::translate::{self, Memory, Stamp, Stream, Target};
 use dimmer::wire::{Edits, Endpoint, PromptMode, RequestView, Tap, UsageFilter};
 
 #[path = "fixture/bodies.rs"]
@@ -71,6 +72,7 @@ fn cases() -> Vec<Case> {
     }
     cases.push(utf8());
     cases.push(rewrite());
+    cases.push(translate_request());
     let answer = bodies::answer();
     cases.push(Case {
         name: "tap whole",
@@ -92,7 +94,44 @@ fn cases() -> Vec<Case> {
         units: events.len(),
         once: Box::new(move || filter(black_box(&events))),
     });
+    let (events, memory) = (bodies::events(), memory());
+    cases.push(Case {
+        name: "translate stream",
+        unit: "event",
+        units: events.len(),
+        once: Box::new(move || translate_stream(memory.clone(), black_box(&events))),
+    });
     cases
+}
+
+const STAMP: Stamp<'_> = Stamp { id: "0123456789abcdef", created_s: 1_763_600_000 };
+
+/// A chat said to Messages.
+fn translate_request() -> Case {
+    let body = bodies::chat(2 << 10);
+    let units = body.len();
+    let target = Target { max_output: Some(64_000), ..Target::new(Endpoint::Messages) };
+    let once = move || {
+        drop(black_box(translate::request(Endpoint::Chat, black_box(&body), &target, &STAMP).unwrap()));
+    };
+    Case { name: "translate 2 KiB", unit: "byte", units, once: Box::new(once) }
+}
+
+/// Of a request of Messages that went to Chat Completions.
+fn memory() -> Memory {
+    let body = br#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}],"stream":true}"#;
+    let target = Target::new(Endpoint::Chat);
+    translate::request(Endpoint::Messages, body, &target, &STAMP).unwrap().memory
+}
+
+fn translate_stream(memory: Memory, pieces: &[Bytes]) {
+    let (mut stream, mut out) = (Stream::new(memory), Vec::new());
+    for piece in pieces {
+        out.clear();
+        stream.feed(piece, &mut out).unwrap();
+        black_box(&out);
+    }
+    assert_eq!(stream.end(&mut out), Ok(true));
 }
 
 /// What of reading is the check for UTF-8.

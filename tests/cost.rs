@@ -45,7 +45,7 @@ struct Bound {
     calls: f64,
 }
 
-const BOUNDS: [Bound; 7] = [
+const BOUNDS: [Bound; 9] = [
     Bound {
         what: "2 KiB, bare route",
         config: "bare-route",
@@ -107,6 +107,25 @@ const BOUNDS: [Bound; 7] = [
         connections: 1,
         requests: [2, 22],
         instructions: 20_400.0,
+        calls: 3.5,
+    },
+    // Twice what the same costs within one dialect: what a translation may cost at most.
+    Bound {
+        what: "2 KiB, translated",
+        config: "translated",
+        kind: Kind::Whole(SMALL),
+        connections: 64,
+        requests: [256, 2304],
+        instructions: 2.0 * 96_800.0,
+        calls: 5.0,
+    },
+    Bound {
+        what: "a streamed event, translated",
+        config: "translated",
+        kind: Kind::Stream,
+        connections: 1,
+        requests: [2, 22],
+        instructions: 2.0 * 20_400.0,
         calls: 3.5,
     },
 ];
@@ -178,7 +197,7 @@ fn run(bound: &Bound, counter: Counter, dimmer: &Path, requests: u64) -> Outcome
     let mut process = Process::start(&program, &arguments, None)?;
     let address = process.address()?;
     match bound.kind {
-        Kind::Stream => stream_in_step(&listener, address, requests)?,
+        Kind::Stream => stream_in_step(&listener, address, requests, bound.config == "translated")?,
         Kind::Whole(_) => ask(listener, address, bound, requests)?,
     }
     process.stop()?;
@@ -208,10 +227,11 @@ fn ask(listener: TcpListener, target: SocketAddr, bound: &Bound, requests: u64) 
 
 /// Streams one after the other, each event sent when the one before it has come: paced by a clock, a slow machine would find
 /// two at once, and count less.
-fn stream_in_step(listener: &TcpListener, target: SocketAddr, streams: u64) -> Outcome<()> {
+fn stream_in_step(listener: &TcpListener, target: SocketAddr, streams: u64, messages: bool) -> Outcome<()> {
     let mut caller = TcpStream::connect(target)?;
     caller.set_nodelay(true)?;
     let mut provider = None;
+    let writes = if messages { traffic::message_writes() } else { traffic::stream_writes(true) };
     for _ in 0..streams {
         caller.write_all(&traffic::request(Kind::Stream, 0, ""))?;
         let provider = match &mut provider {
@@ -222,8 +242,8 @@ fn stream_in_step(listener: &TcpListener, target: SocketAddr, streams: u64) -> O
         read_until(provider, &|request| request.ends_with(b"}"))?;
         provider.write_all(traffic::STREAM_HEAD)?;
         let mut come = read_until(&mut caller, &|answer| answer.ends_with(b"\r\n\r\n"))?;
-        for (number, write) in (1..).zip(traffic::stream_writes(true)) {
-            provider.write_all(&write)?;
+        for (number, write) in (1..).zip(writes.iter()) {
+            provider.write_all(write)?;
             let marks = |answer: &[u8]| memchr::memchr_iter(traffic::MARK, answer).count();
             let whole = |more: &[u8]| {
                 let last = number < EVENTS || more.ends_with(b"0\r\n\r\n");

@@ -11,7 +11,9 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::http1::{Connection, has};
 use crate::process::{Outcome, announce, listener, on_one_thread};
-use crate::traffic::{ECHO, SLOW, STREAM_HEAD, answer, stream_writes, whole_answer};
+use crate::traffic::{
+    ECHO, SLOW, STREAM_HEAD, answer, message_writes, stream_writes, whole_answer, whole_message,
+};
 
 /// Between two events of a stream: 50 a second, a fast model.
 const PACE: Duration = Duration::from_millis(20);
@@ -23,6 +25,8 @@ struct Answers {
     whole: Bytes,
     stream: Vec<Bytes>,
     stream_with_usage: Vec<Bytes>,
+    whole_message: Bytes,
+    stream_of_message: Vec<Bytes>,
 }
 
 /// Serves until it is killed.
@@ -40,6 +44,8 @@ pub(crate) async fn accept(listener: TcpListener) -> Outcome<()> {
         whole: whole_answer(),
         stream: stream_writes(false),
         stream_with_usage: stream_writes(true),
+        whole_message: whole_message(),
+        stream_of_message: message_writes(),
     });
     loop {
         let (stream, _) = listener.accept().await?;
@@ -51,14 +57,19 @@ pub(crate) async fn accept(listener: TcpListener) -> Outcome<()> {
 async fn serve(stream: TcpStream, answers: Rc<Answers>) -> io::Result<()> {
     let mut connection = Connection::new(stream)?;
     while let Some((head, body)) = connection.message().await? {
+        let is_message = head.starts_with(b"POST /v1/messages ");
         if memmem::find(&body, b"\"stream\":true").is_some() {
             let with_usage = memmem::find(&body, b"\"include_usage\":true").is_some();
-            let writes = if with_usage { &answers.stream_with_usage } else { &answers.stream };
+            let writes = match (is_message, with_usage) {
+                (true, _) => &answers.stream_of_message,
+                (false, true) => &answers.stream_with_usage,
+                (false, false) => &answers.stream,
+            };
             stream_out(&mut connection, writes, if has(&head, SLOW) { PACE_SLOW } else { PACE }).await?;
         } else if has(&head, ECHO) {
             connection.send(&answer(&body)).await?;
         } else {
-            connection.send(&answers.whole).await?;
+            connection.send(if is_message { &answers.whole_message } else { &answers.whole }).await?;
         }
     }
     Ok(())

@@ -99,10 +99,19 @@ pub(crate) fn config(name: &str, provider: SocketAddr) -> Outcome<String> {
         "flags" => Ok(filled(FLAGS, provider)),
         "breakers" => Ok(filled(&format!("{FLAGS}{BREAKERS}"), provider)),
         "traces" => Ok(filled(&format!("{FLAGS}{TRACES}"), provider)),
+        // The same work, for providers of the other dialect: what the translation costs is the difference.
+        "translated" => Ok(filled(
+            &TO_MESSAGES.iter().fold(FLAGS.to_owned(), |all, (from, to)| all.replace(from, to)),
+            provider,
+        )),
         "records" => Ok(FLAGS.replace("PROVIDER", &provider.to_string())),
-        _ => Err("there are bare-route, flags, breakers, records and traces".into()),
+        _ => Err("there are bare-route, flags, breakers, records, traces and translated".into()),
     }
 }
+
+/// What makes [`FLAGS`] ask through Messages; the models are named as the provider names its own, so that their answers are priced.
+const TO_MESSAGES: [(&str, &str); 2] =
+    [("dialect  = \"openai\"", "dialect  = \"anthropic\""), ("http://PROVIDER/v1", "http://PROVIDER")];
 
 /// Nothing is kept: what a record costs is measured by itself.
 fn filled(config: &str, provider: SocketAddr) -> String {

@@ -96,6 +96,16 @@ pub(crate) fn answer(body: &[u8]) -> Bytes {
     [head.as_bytes(), body].concat().into()
 }
 
+/// The same answer as Messages gives it.
+pub(crate) fn whole_message() -> Bytes {
+    let text = "The temporary value lives until the end of the enclosing statement, so the borrow does too. "
+        .repeat(7);
+    let body = format!(
+        r#"{{"id":"msg_01CZ1w4nT","type":"message","role":"assistant","model":"gpt-4o","content":[{{"type":"text","text":"{text}~"}}],"stop_reason":"end_turn","stop_sequence":null,"usage":{{"input_tokens":512,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":128,"service_tier":"standard"}}}}"#
+    );
+    answer(body.as_bytes())
+}
+
 /// The head of a stream.
 pub(crate) const STREAM_HEAD: &[u8] =
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\nopenai-processing-ms: 41\r\n\
@@ -130,6 +140,36 @@ pub(crate) fn stream_writes(with_usage: bool) -> Vec<Bytes> {
             bytes.into()
         })
         .collect()
+}
+
+/// The same of Messages: what comes before the first text and after the last one goes with them.
+pub(crate) fn message_writes() -> Vec<Bytes> {
+    let event = |name: &str, rest: &str| format!("event: {name}\ndata: {{\"type\":\"{name}\"{rest}}}\n\n");
+    let delta = |text: &str| {
+        event(
+            "content_block_delta",
+            &format!(r#","index":0,"delta":{{"type":"text_delta","text":"{text}"}}"#),
+        )
+    };
+    let start = r#","message":{"id":"msg_01CZ1w4nT","type":"message","role":"assistant","model":"gpt-4o","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":512,"output_tokens":1}}"#;
+    let open = r#","index":0,"content_block":{"type":"text","text":""}"#;
+    let end = r#","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":50}"#;
+    let last = EVENTS - 1;
+    let write = |number: usize| {
+        let text = match number {
+            0 => event("message_start", start) + &event("content_block_start", open) + &delta("~"),
+            _ if number == last => {
+                delta("~")
+                    + &event("content_block_stop", r#","index":0"#)
+                    + &event("message_delta", end)
+                    + &event("message_stop", "")
+            }
+            _ => delta(" borrow~"),
+        };
+        let end = if number == last { "0\r\n\r\n" } else { "" };
+        Bytes::from(chunk(&text) + end)
+    };
+    (0..EVENTS).map(write).collect()
 }
 
 const USAGE_EVENT: &str = "data: {\"id\":\"chatcmpl-CZ1w4nT\",\"object\":\"chat.completion.chunk\",\"created\":1763600000,\

@@ -8,3 +8,4 @@ pub(crate) mod event_stream;
 pub(crate) mod head_framing;
 mod parameters;
 pub(crate) mod rule_evaluation;
+pub(crate) mod translation;

@@ -38,7 +38,7 @@ use crate::names::{
 };
 use crate::rollout::BreakerSpec;
 use crate::units::Secret;
-use crate::wire::{Dialect, Fit, Param, ParamValue, PromptMode};
+use crate::wire::{Dialect, Endpoint, Fit, Param, ParamValue, PromptMode};
 
 pub use keeping::{EventKind, StateSpec, Webhook, WebhookFormat};
 pub use records::{Bodies, PostgresPlace, PostgresTls, RecordsPlace, RecordsSpec, UserIds};
@@ -310,6 +310,21 @@ impl ProviderKind {
             Self::Anthropic => dialect == Dialect::Anthropic,
             Self::Mock => true,
         }
+    }
+
+    /// The call in which it is asked what a request to `endpoint` asks: the same where it speaks the request's API, another one where
+    /// the request can be translated. `None`: it cannot be asked that.
+    pub fn asked_in(self, endpoint: Endpoint) -> Option<Endpoint> {
+        match self {
+            Self::OpenAi | Self::AzureOpenAi => endpoint.in_dialect(Dialect::OpenAi),
+            Self::Anthropic => endpoint.in_dialect(Dialect::Anthropic),
+            Self::Mock => Some(endpoint),
+        }
+    }
+
+    /// Whether a request to `endpoint` has to be translated for it, if that can be done.
+    pub fn is_foreign_to(self, endpoint: Endpoint) -> bool {
+        !self.speaks(endpoint.dialect())
     }
 }
 

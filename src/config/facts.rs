@@ -2,9 +2,10 @@
 //! fallback that certainly cannot take a request, and price what has no price in the file.
 //!
 //! A model whose facts are not known is never compared and never passed over. What the app or a flag asks for itself is called
-//! whatever is known of it, and no byte of a request is changed.
+//! whatever is known of it, and no byte of a request is changed; a request that is translated is written as its model takes it.
 
 mod prices;
+mod target;
 
 use std::sync::OnceLock;
 
@@ -15,6 +16,7 @@ use crate::config::{Model, ProviderKind};
 use crate::names::Pattern;
 
 pub use prices::shipped_price;
+pub use target::{known_target, translation_target};
 
 /// All that is known.
 #[derive(Debug, Deserialize)]

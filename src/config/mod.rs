@@ -37,7 +37,7 @@ pub use checked::{
 pub use environment::{Environment, ProcessEnvironment};
 pub use errors::{Errors, Fault, Position};
 pub use export::with_percents;
-pub use facts::{ModelLimits, shipped_price};
+pub use facts::{ModelLimits, known_target, shipped_price, translation_target};
 pub use load::{load, parse};
 pub(crate) use quantity::{did_you_mean, duration as parse_duration};
 pub use reference::markdown;

@@ -125,8 +125,11 @@ fn refused(asked: &Asked<'_>, plan: &ModelPlan) -> Option<String> {
         return Some(by.unwrap_or_else(|| "it is killed".to_owned()));
     }
     let dialect = asked.endpoint.dialect();
-    if !plan.provider.provider.kind.speaks(dialect) {
-        return Some(format!("its provider `{provider}` does not speak {}'s API", dialect.as_str()));
+    if plan.provider.provider.kind.asked_in(asked.endpoint.followed()).is_none() {
+        let dialect = dialect.as_str();
+        return Some(format!(
+            "its provider `{provider}` does not speak {dialect}'s API, and such a call cannot be translated"
+        ));
     }
     if !plan.model.allow.holds(asked.context) {
         return Some("its `allow` does not hold for this caller".to_owned());

@@ -6,6 +6,7 @@ use crate::flags::{BUCKETS, Evaluation, Flag, Reason, Rule, Serve};
 use crate::names::KillTarget;
 use crate::proxy::{Answerer, Decision, Evaluated};
 use crate::units::Percent;
+use crate::wire::Endpoint;
 
 /// All of them but the error that the app gets.
 pub(super) fn of(asked: &Asked<'_>, decision: &Decision) -> Vec<String> {
@@ -31,7 +32,9 @@ pub(super) fn of(asked: &Asked<'_>, decision: &Decision) -> Vec<String> {
         let off = if asked.view.live.route_killed(route) { "calls no model" } else { "is not enabled" };
         why.push(format!("the route `{}` {off}: {answers}", route.name));
     }
-    let nowhere = decision.params.iter().filter(|edit| !edit.has_place(asked.endpoint));
+    let spoken = translation(asked, decision, &mut why);
+    let nowhere =
+        decision.params.iter().filter(|edit| !edit.has_place(asked.endpoint) && !edit.has_place(spoken));
     why.extend(nowhere.map(|edit| {
         let dialect = asked.endpoint.dialect().as_str();
         format!(
@@ -42,6 +45,32 @@ pub(super) fn of(asked: &Asked<'_>, decision: &Decision) -> Vec<String> {
     let tools = asked.state.kills.keys().filter(|target| matches!(target, KillTarget::Tool(_)));
     why.extend(tools.filter_map(|target| Some(format!("{}: it is taken out", killed(asked, target)?))));
     why
+}
+
+/// In which call the model is asked; a line where that is another one than the app's.
+fn translation(asked: &Asked<'_>, decision: &Decision, why: &mut Vec<String>) -> Endpoint {
+    let endpoint = asked.endpoint;
+    let provider = match &decision.answerer {
+        Answerer::Model { plan, .. } => &plan.provider,
+        Answerer::Unknown { provider } => provider,
+        Answerer::Reply(_) | Answerer::Nobody | Answerer::PassThrough { .. } => return endpoint,
+    };
+    let (kind, name) = (provider.provider.kind, &provider.provider.name);
+    match kind.asked_in(endpoint) {
+        Some(spoken) if spoken != endpoint => {
+            why.push(format!(
+                "the provider `{name}` is asked through {}: request and answer are translated, and a request with something that \
+                 cannot be goes to the next of the chain, or gets a 400",
+                spoken.as_str()
+            ));
+            spoken
+        }
+        None if endpoint.counts() => {
+            why.push(format!("the provider `{name}` has no call like {}: 404", endpoint.as_str()));
+            endpoint
+        }
+        _ => endpoint,
+    }
 }
 
 fn means(target: &KillTarget) -> &'static str {

@@ -456,7 +456,7 @@ impl GatewaySeries {
         }
     }
 
-    /// `field` (a name of the configuration's `fit`) was taken out of a request.
+    /// `field` (a name of the configuration or of the dialects' tables, or `other`) was taken out of a request.
     pub fn dropped_parameter(&self, field: &str) {
         self.metrics.links.dropped_parameters.with_label_values(&[field]).inc();
     }

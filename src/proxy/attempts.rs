@@ -79,8 +79,8 @@ pub(super) fn leave(exchange: &mut Exchange, outcome: Outcome, fault: Fault) {
     }
 }
 
-/// The reply that the flag of the model chose does not fit the request, and another target answers: nobody stopped the variant, which
-/// is at fault.
+/// What the flag of the model chose does not fit the request, and another target answers: nobody stopped the variant, which is at
+/// fault.
 pub(super) fn unfit(exchange: &mut Exchange) {
     let watched = exchange.route.as_ref().is_some_and(|route| is_watched(exchange, route));
     let (Some(route), Some(decision)) = (&exchange.route, &mut exchange.decision) else { return };
@@ -92,6 +92,20 @@ pub(super) fn unfit(exchange: &mut Exchange) {
     if watched && let Some(breaker) = breaker_of(one) {
         let sample = Sample { error: true, ..Sample::default() };
         Came { sample: Some(sample), took: Duration::ZERO }.tell(breaker, clock::uptime());
+    }
+}
+
+/// The request cannot be translated for the model that was decided, and another target answers: nobody was asked.
+pub(super) fn unsaid(exchange: &mut Exchange) {
+    if let (Some(route), Some(decision)) = (&exchange.route, &exchange.decision)
+        && is_watched(exchange, route)
+        && let Some(breaker) = model_breaker(route, decision.place(route))
+    {
+        let now = clock::uptime();
+        unasked(exchange, decision, now).tell(breaker, now);
+    }
+    if exchange.decision.as_ref().is_some_and(|decision| decision.fallback.is_none()) {
+        unfit(exchange);
     }
 }
 

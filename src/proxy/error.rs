@@ -98,6 +98,12 @@ impl ProxyError {
         self
     }
 
+    /// Something in the request cannot be said in the words of the target's API.
+    pub(crate) fn cannot_cross(&self) -> bool {
+        self.phase == Phase::Rewrite
+            && matches!(self.code, ErrorCode::CannotTranslate | ErrorCode::ThreadUnsupported)
+    }
+
     /// How a request that ends with this error is counted.
     pub(crate) fn outcome(&self) -> Outcome {
         match (self.source, self.code) {

@@ -18,6 +18,7 @@ use crate::proxy::exposure::Seed;
 use crate::proxy::holders::Kept;
 use crate::proxy::identify::{Reservation, Sought};
 use crate::proxy::pins::Conversation;
+use crate::proxy::rewrite::Dropped;
 use crate::proxy::shadow::{Drawn, Watch};
 use crate::proxy::trace::Tracing;
 use crate::proxy::worker::{Gateway, RequestId, Worker};
@@ -45,6 +46,8 @@ pub(crate) struct Exchange {
     pub(crate) hops: u8,
     /// Which call it is. Written by `identify`.
     pub(crate) endpoint: Endpoint,
+    /// In which call its target is asked, which may be of another dialect. Written by `rewrite`, for each target.
+    pub(crate) spoken: Endpoint,
     /// Whose feature it is. Written by `identify`.
     pub(crate) route: Option<Arc<RoutePlan>>,
     /// Whether a stream was asked for. Written by `identify` where the body was read.
@@ -59,8 +62,8 @@ pub(crate) struct Exchange {
     pub(crate) user: Option<u64>,
     /// What its exposure needs of its context. Written by `choose` where exposures are kept, taken by `finish`.
     pub(crate) seed: Option<Box<Seed>>,
-    /// The names of the parameters taken out. Written by `rewrite`.
-    pub(crate) dropped: Vec<String>,
+    /// What was taken out of the request, or could not be translated. Written by `rewrite`.
+    pub(crate) dropped: Dropped,
     /// Who is asked. Written by `dispatch`.
     pub(crate) provider: Option<Arc<ProviderPlan>>,
     /// How many tries failed and were left, at this target or another. Written by `attempts`.
@@ -131,6 +134,7 @@ impl Exchange {
             sought: Sought::default(),
             hops: 0,
             endpoint: Endpoint::Other(Dialect::OpenAi),
+            spoken: Endpoint::Other(Dialect::OpenAi),
             route: None,
             stream: false,
             client: None,
@@ -138,7 +142,7 @@ impl Exchange {
             decision: None,
             user: None,
             seed: None,
-            dropped: Vec::new(),
+            dropped: Dropped::default(),
             provider: None,
             tried: 0,
             assigned: None,
@@ -166,6 +170,11 @@ impl Exchange {
             outcome: None,
             ended: None,
         })
+    }
+
+    /// Request and answer are translated on their way.
+    pub(crate) fn crosses(&self) -> bool {
+        self.spoken != self.endpoint
     }
 
     /// The process's part.

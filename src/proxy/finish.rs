@@ -52,9 +52,11 @@ fn finish(exchange: &Exchange, now: Instant) {
         provider.series.answered(None);
     }
     let gateway = exchange.gateway();
-    for field in &exchange.dropped {
+    for field in &exchange.dropped.known {
         gateway.series.dropped_parameter(field);
     }
+    // A name that came with the request is no label.
+    exchange.dropped.own.iter().for_each(|_| gateway.series.dropped_parameter("other"));
     if exchange.answered {
         match outcome {
             Outcome::Cancelled => gateway.series.breaks_client.inc(),

@@ -50,7 +50,7 @@ use accept::ConnectionState;
 use dispatch::Said;
 use exchange::Exchange;
 use identify::{Gathered, Identified, Sought};
-use rewrite::{Payload, Spare};
+use rewrite::{Back, Payload, Spare};
 
 use crate::clock;
 use crate::record::Kept;
@@ -74,7 +74,7 @@ pub(crate) async fn serve_exchange(
         identify::discard(rest).await;
     }
     Ok(match answer {
-        Ok(Answer::Relayed(answered, hide_usage)) => relay::relay(exchange, answered, hide_usage),
+        Ok(Answer::Relayed(answered, back)) => relay::relay(exchange, answered, back),
         Ok(Answer::Reply(payload, said)) => respond::reply(exchange, &payload, said),
         Ok(Answer::Models(list)) => respond::models(exchange, list),
         Ok(Answer::Feedback(kept)) => respond::feedback(exchange, kept),
@@ -84,8 +84,8 @@ pub(crate) async fn serve_exchange(
 
 /// What the stages came to.
 enum Answer {
-    /// The provider's answer, and whether usage has to be taken out of it.
-    Relayed(Box<dispatch::Answered>, bool),
+    /// The provider's answer, and what has to be done to it.
+    Relayed(Box<dispatch::Answered>, Back),
     /// No language model is asked: the decision's reply fits, or its service has said this.
     Reply(Payload, Option<Said>),
     /// The models that dimmer itself knows.
@@ -161,23 +161,46 @@ async fn ask(
                 Stood::PassedOver => continue,
             }
         }
-        let mut outgoing = rewrite::rewrite(exchange, identified, parts, payload, &mut spare)?;
-        let hide_usage = outgoing.hide_usage;
+        let mut outgoing = match rewrite::rewrite(exchange, identified, parts, payload, &mut spare) {
+            Ok(outgoing) => outgoing,
+            Err(error) => {
+                // What cannot be said to one target may be said to the next.
+                let fits = |exchange: &Exchange, plan: &ReplyPlan| respond::fits(exchange, payload, plan);
+                match error.cannot_cross() && dispatch::leave_unsaid(exchange, fits) {
+                    true => continue,
+                    false => return Err(error),
+                }
+            }
+        };
+        let back = std::mem::take(&mut outgoing.back);
         if let Some(copy) = copy.take() {
             shadow::begin(exchange, copy);
         }
         let sent = dispatch::send(exchange, &mut outgoing).await;
         if dispatch::is_final(exchange, &sent) {
             exchange.reservation = None;
-            return sent.map(|answered| Answer::Relayed(answered, hide_usage));
+            return relayed(exchange, sent, back).await;
         }
         let fits = |exchange: &Exchange, plan: &ReplyPlan| respond::fits(exchange, payload, plan);
         if let Some(result) = Box::pin(dispatch::judge(exchange, sent, fits)).await {
-            return result.map(|answered| Answer::Relayed(answered, hide_usage));
+            return relayed(exchange, result, back).await;
         }
         // Only what was written down is ever asked for again.
         parts.headers = spare.take().map(Spare::read_back).unwrap_or_default();
     }
+}
+
+/// The provider's answer is the caller's. One that is translated has to be there whole first, unless it is a stream.
+async fn relayed(
+    exchange: &mut Exchange,
+    sent: Result<Box<dispatch::Answered>, ProxyError>,
+    back: Back,
+) -> Result<Answer, ProxyError> {
+    let mut answered = sent?;
+    if back.translated.is_some() {
+        Box::pin(dispatch::gather(exchange, &mut answered)).await?;
+    }
+    Ok(Answer::Relayed(answered, back))
 }
 
 /// What became of a reply.

@@ -23,7 +23,7 @@ pub(crate) fn answer(exchange: &Exchange, identified: &Identified, parts: &Parts
     Some(answer.to_string())
 }
 
-/// The aliases first, then the declared models that a request in this dialect may name here.
+/// The aliases first, then the declared models that a request may name here.
 fn listed<'e>(exchange: &'e Exchange, identified: &Identified) -> Vec<ListedModel<'e>> {
     let snapshot = &exchange.snapshot;
     let route = exchange.route.as_deref();
@@ -35,10 +35,9 @@ fn listed<'e>(exchange: &'e Exchange, identified: &Identified) -> Vec<ListedMode
     });
     let mut listed: Vec<ListedModel<'_>> =
         shown.flat_map(|plan| plan.route.aliases.iter().map(|name| alias(name))).collect();
-    let dialect = exchange.endpoint.dialect();
-    let declared = snapshot.config.models.iter().filter(|model| {
-        route.is_some_and(|route| admits(route, model)) && model.provider.kind.speaks(dialect)
-    });
+    // What speaks another API is translated for.
+    let declared =
+        snapshot.config.models.iter().filter(|model| route.is_some_and(|route| admits(route, model)));
     // No alias is a declared model's name: the configuration refuses it.
     let entry = |model: &'e Arc<Model>| ListedModel {
         id: model.name.as_str(),

@@ -64,8 +64,8 @@ pub(crate) fn answer_headers(exchange: &Exchange, headers: &mut HeaderMap) {
     if let Some(cause) = decision.fallback {
         headers.insert(FALLBACK, HeaderValue::from_static(cause.as_str()));
     }
-    if !exchange.dropped.is_empty() {
-        put(headers, DROPPED, exchange.dropped.join(", ").as_bytes());
+    if let Some(names) = exchange.dropped.names() {
+        put(headers, DROPPED, names.as_bytes());
     }
 }
 
@@ -156,6 +156,27 @@ fn made(mut exchange: Box<Exchange>, body: Bytes, kind: &'static str) -> Respons
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer_headers(&exchange, &mut headers);
     let mut response = Response::new(AnswerBody::made(body, exchange));
+    *response.headers_mut() = headers;
+    response
+}
+
+/// A provider's answer in the caller's words; `headers` are what is left of its own.
+pub(crate) fn translated(
+    mut exchange: Box<Exchange>,
+    status: StatusCode,
+    mut headers: HeaderMap,
+    body: Bytes,
+) -> Response<AnswerBody> {
+    exchange.answered = true;
+    if let Some(watched) = &mut exchange.watched {
+        watched.begins(false, None);
+        watched.see(&body);
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+    headers.insert(header::CONTENT_LENGTH, (body.len() as u64).into());
+    answer_headers(&exchange, &mut headers);
+    let mut response = Response::new(AnswerBody::made(body, exchange));
+    *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
 }

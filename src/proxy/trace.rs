@@ -402,7 +402,7 @@ fn request_span(exchange: &Exchange, trace: &mut Tracing, outcome: Outcome, time
         outcome,
         error: exchange.failed.map(|(code, _)| code.as_str()),
         fallback: decision.and_then(|decision| decision.fallback).map(|cause| cause.as_str()),
-        dropped: exchange.dropped.clone(),
+        dropped: exchange.dropped.known.clone(),
         generation: exchange.snapshot.generation,
         flags: decision.into_iter().flat_map(|decision| &decision.evaluated).map(flag_event).collect(),
     }

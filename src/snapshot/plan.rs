@@ -15,7 +15,7 @@ use crate::snapshot::{
     Answered, Breaker, Budget, EvaluatorPlan, Flight, JudgePlan, Ledger, PromptPlan, ProviderKeys, ReplyRest,
 };
 use crate::units::Percent;
-use crate::wire::{Dialect, Param, ParamValue, PromptMode};
+use crate::wire::{self, Dialect, Param, ParamValue, PromptMode};
 
 /// Where a provider listens: the key of connection pools, which outlive a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -295,6 +295,18 @@ impl RoutePlan {
             Dialect::OpenAi => self.openai.as_ref(),
             Dialect::Anthropic => self.anthropic.as_ref(),
         }
+    }
+
+    /// Who serves what `[models]` does not know, for a call: whoever speaks its API, else whoever it can be translated for.
+    pub fn provider_for(&self, endpoint: wire::Endpoint) -> Option<&Arc<ProviderPlan>> {
+        let followed = endpoint.followed();
+        let takes = |plan: &&Arc<ProviderPlan>| plan.provider.kind.asked_in(followed).is_some();
+        self.provider(endpoint.dialect()).or_else(|| self.openai.iter().chain(&self.anthropic).find(takes))
+    }
+
+    /// Nobody speaks the API of such a call here: what asks for a model that `[models]` does not know is translated, and so it is read.
+    pub fn translates_strangers(&self, endpoint: wire::Endpoint) -> bool {
+        endpoint.answers() && self.provider(endpoint.dialect()).is_none()
     }
 
     /// The replies of the fallback, in order: what stands in where no model may be called.

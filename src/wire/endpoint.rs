@@ -73,6 +73,26 @@ impl Endpoint {
         }
     }
 
+    /// The call in which `dialect` is asked for the same answer: this one in its own, one of another name where the request can
+    /// be translated; `None` where nothing of the other API means the same.
+    pub fn in_dialect(self, dialect: Dialect) -> Option<Self> {
+        match (self, dialect) {
+            _ if self.dialect() == dialect => Some(self),
+            (Self::Chat | Self::Responses, Dialect::Anthropic) => Some(Self::Messages),
+            (Self::Messages, Dialect::OpenAi) => Some(Self::Chat),
+            _ => None,
+        }
+    }
+
+    /// The call whose decision this one follows: of one that counts or shortens, the one that it is made for.
+    pub fn followed(self) -> Self {
+        match self {
+            Self::CountTokens => Self::Messages,
+            Self::InputTokens | Self::Compact => Self::Responses,
+            other => other,
+        }
+    }
+
     /// Whether the slots of a language model apply: one is asked to generate, or to count or shorten what it would read,
     /// which follows the same decision.
     pub fn generation(self) -> bool {
@@ -117,5 +137,27 @@ impl Endpoint {
             Self::Embeddings => "embeddings",
             Self::Other(_) => "other",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_of_a_language_model_can_be_asked_for_in_both_dialects() {
+        let check = |endpoint: Endpoint, openai: Option<Endpoint>, anthropic: Option<Endpoint>| {
+            let found = [Dialect::OpenAi, Dialect::Anthropic].map(|dialect| endpoint.in_dialect(dialect));
+            assert_eq!(found, [openai, anthropic], "{endpoint:?}");
+        };
+        use Endpoint::{Chat, CountTokens, Embeddings, InputTokens, Messages, Responses};
+        check(Chat, Some(Chat), Some(Messages));
+        check(Responses, Some(Responses), Some(Messages));
+        check(Messages, Some(Chat), Some(Messages));
+        for alone in [Endpoint::Completions, Embeddings, InputTokens, Endpoint::Compact] {
+            check(alone, Some(alone), None);
+        }
+        check(CountTokens, None, Some(CountTokens));
+        assert_eq!([CountTokens, InputTokens, Chat].map(Endpoint::followed), [Messages, Responses, Chat]);
     }
 }

@@ -80,6 +80,8 @@ pub enum ErrorCode {
     ConversationNotFound,
     /// Who holds the thread cannot be asked, or the thread cannot go on as it was.
     ThreadNotFound,
+    /// The conversation's thread would be kept by a provider that keeps none.
+    ThreadUnsupported,
     /// Who holds the stored answer cannot be asked.
     StoredNotFound,
     /// A defect of dimmer.
@@ -88,7 +90,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of `docs/errors.md`.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::NoRoute,
         Self::WrongBaseUrl,
         Self::ClientUnknown,
@@ -122,6 +124,7 @@ impl ErrorCode {
         Self::PreviousResponseNotFound,
         Self::ConversationNotFound,
         Self::ThreadNotFound,
+        Self::ThreadUnsupported,
         Self::StoredNotFound,
         Self::Internal,
     ];
@@ -163,6 +166,7 @@ impl ErrorCode {
             Self::PreviousResponseNotFound => "previous_response_not_found",
             Self::ConversationNotFound => "conversation_not_found",
             Self::ThreadNotFound => "thread_not_found",
+            Self::ThreadUnsupported => "thread_unsupported_request",
             Self::StoredNotFound => "not_found",
             Self::Internal => "dimmer_internal",
         }
@@ -171,7 +175,10 @@ impl ErrorCode {
     /// The status of the answer.
     pub fn status(self) -> u16 {
         match self {
-            Self::BadRequest | Self::CannotTranslate | Self::PreviousResponseNotFound => 400,
+            Self::BadRequest
+            | Self::CannotTranslate
+            | Self::PreviousResponseNotFound
+            | Self::ThreadUnsupported => 400,
             Self::ClientUnknown => 401,
             Self::ClientForbidden | Self::TierGuard => 403,
             Self::NoRoute
@@ -239,6 +246,7 @@ impl ErrorCode {
             | Self::PreviousResponseNotFound
             | Self::ConversationNotFound
             | Self::ThreadNotFound
+            | Self::ThreadUnsupported
             | Self::StoredNotFound
             | Self::Internal => false,
         }

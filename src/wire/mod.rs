@@ -22,6 +22,7 @@ mod judge;
 mod reply;
 mod sse;
 mod tap;
+pub mod translate;
 mod usage;
 mod usage_filter;
 

@@ -184,6 +184,11 @@ impl Param {
         self.places.into_iter().flat_map(of_place).flatten()
     }
 
+    /// Whether the call that `endpoint` names knows it.
+    pub fn has_place(&self, endpoint: Endpoint) -> bool {
+        !matches!(self.place(endpoint), Nowhere | Idle)
+    }
+
     fn place(&self, endpoint: Endpoint) -> Place {
         let generates = endpoint.answers() || self.counting.contains(&endpoint);
         match Family::of(endpoint).filter(|_| generates) {

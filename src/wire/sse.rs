@@ -32,6 +32,8 @@ pub(super) enum Seen<'a> {
     Large(&'a [u8]),
     /// That event is over.
     LargeEnd,
+    /// A block without data, as a comment is: the other side lives.
+    Nothing,
 }
 
 /// Reads an event stream chunk by chunk and hands out its events.
@@ -153,8 +155,10 @@ impl SseScanner {
             self.bom_passed = true;
             block = block.strip_prefix(BOM).unwrap_or(block);
         }
-        if let Some(event) = read_block(block, &mut self.joined) {
-            on_seen(Seen::Event(event));
+        match read_block(block, &mut self.joined) {
+            Some(event) => on_seen(Seen::Event(event)),
+            None if block.trim_ascii().is_empty() => {}
+            None => on_seen(Seen::Nothing),
         }
         self.partial.clear();
     }
@@ -163,7 +167,7 @@ impl SseScanner {
 fn only_events(on_event: &mut impl FnMut(EventRef<'_>)) -> impl FnMut(Seen<'_>) {
     |seen| match seen {
         Seen::Event(event) => on_event(event),
-        Seen::Large(_) | Seen::LargeEnd => {}
+        Seen::Large(_) | Seen::LargeEnd | Seen::Nothing => {}
     }
 }
 

@@ -101,7 +101,10 @@ fn a_connection_that_never_spoke_does_not_hold_the_drain() {
 #[test]
 fn a_decision_that_ends_in_an_error_is_told_and_counted() {
     let dimmer = Dimmer::start(&config("", &good()));
-    let answer = chat(&dimmer, "x-user-id: crossed\r\n", false);
+    let headers = format!("{JSON}x-user-id: crossed\r\n");
+    // Nothing of the other API means what it asks.
+    let body = Api::Completions.ask(false);
+    let answer = request(dimmer.data, "POST", "/r/v1/completions", &headers, body.as_bytes());
     assert_eq!(answer.status, 400);
     let counted =
         || dimmer.metrics().metric("dimmer_variant_requests_total", &[("flag", "which"), ("variant", "c-1")]);

@@ -7,7 +7,7 @@ use std::path::Path;
 #[path = "../../fuzz/promises/mod.rs"]
 mod promises;
 
-use promises::{body_splice, configuration, event_stream, head_framing, rule_evaluation};
+use promises::{body_splice, configuration, event_stream, head_framing, rule_evaluation, translation};
 
 /// Runs a promise on each input that was collected for it.
 fn replay(target: &str, hold: fn(&[u8])) {
@@ -43,4 +43,9 @@ fn head_framings() {
 #[test]
 fn rule_evaluations() {
     replay("rule_evaluation", rule_evaluation::hold);
+}
+
+#[test]
+fn translations() {
+    replay("translation", translation::hold);
 }

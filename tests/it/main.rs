@@ -128,6 +128,8 @@ mod tidy;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
+mod translation;
+#[cfg(test)]
 mod upstreams;
 #[cfg(test)]
 mod usage;

@@ -88,12 +88,20 @@ fn a_route_with_aliases_lists_them_first() {
     let world = World::start("[routes.default]\n", &[]);
     for prefix in ["/v1", ""] {
         let target = format!("/assistant{prefix}/models");
-        assert_eq!(world.listed(&target, ""), ["assistant", "helper", "gpt-a", "gpt-b"], "{target}");
+        assert_eq!(
+            world.listed(&target, ""),
+            ["assistant", "helper", "gpt-a", "gpt-b", "claude-a"],
+            "{target}"
+        );
     }
-    assert_eq!(world.listed("/assistant/v1/models", VERSION), ["assistant", "helper", "claude-a"]);
-    assert_eq!(world.listed("/narrow/v1/models", ""), ["narrow one", "gpt-b"]);
-    assert_eq!(world.listed("/narrow/v1/models", VERSION), ["narrow one", "claude-a"]);
-    let all = ["assistant", "helper", "narrow one", "gpt-a", "gpt-b"];
+    // In either API: what speaks the other is translated for.
+    assert_eq!(
+        world.listed("/assistant/v1/models", VERSION),
+        ["assistant", "helper", "gpt-a", "gpt-b", "claude-a"]
+    );
+    assert_eq!(world.listed("/narrow/v1/models", ""), ["narrow one", "gpt-b", "claude-a"]);
+    assert_eq!(world.listed("/narrow/v1/models", VERSION), ["narrow one", "gpt-b", "claude-a"]);
+    let all = ["assistant", "helper", "narrow one", "gpt-a", "gpt-b", "claude-a"];
     assert_eq!(
         world.listed("/v1/models", ""),
         all,
@@ -173,11 +181,14 @@ routes = ["bare"]
     let keys: Vec<(&str, &str)> = names.into_iter().zip(values).collect();
     let world = World::start(CLIENTS, &keys);
     let [all, one, none] = values.map(|key| format!("authorization: Bearer {key}\r\n"));
-    assert_eq!(world.listed("/v1/models", &all), ["assistant", "helper", "narrow one", "gpt-a", "gpt-b"]);
+    assert_eq!(
+        world.listed("/v1/models", &all),
+        ["assistant", "helper", "narrow one", "gpt-a", "gpt-b", "claude-a"]
+    );
     assert_eq!(world.listed("/v1/models", &one), ["narrow one"], "nor the default route's models");
-    assert_eq!(world.listed("/narrow/v1/models", &one), ["narrow one", "gpt-b"]);
+    assert_eq!(world.listed("/narrow/v1/models", &one), ["narrow one", "gpt-b", "claude-a"]);
     let chosen = format!("{all}x-dimmer-route: narrow\r\n");
-    assert_eq!(world.listed("/v1/models", &chosen), ["narrow one", "gpt-b"]);
+    assert_eq!(world.listed("/v1/models", &chosen), ["narrow one", "gpt-b", "claude-a"]);
     for (target, headers, status) in [
         ("/v1/models", &none, 403),
         ("/v1/models/assistant", &one, 403),

@@ -180,7 +180,7 @@ fn names_of_models_choose_routes_and_providers() {
             (r"POST /v1/chat/completions h\u0065lper", "helper one POST /v1/chat/completions"),
             ("POST /v1/chat/completions Helper", "default two POST /below/v1/chat/completions"),
             ("POST /a/v1/chat/completions helper", "404 dimmer_model_not_admitted"),
-            ("POST /v1/messages helper", "400 dimmer_cannot_translate"),
+            ("POST /v1/messages helper", "helper one POST /v1/chat/completions"),
             // An alias is no model: where the route leaves the choice to the app, there is none.
             ("POST /v1/chat/completions own", "404 dimmer_model_not_admitted"),
             ("POST /own/v1/chat/completions own", "404 dimmer_model_not_admitted"),
@@ -191,11 +191,12 @@ fn names_of_models_choose_routes_and_providers() {
             ("POST /a/b/v1/chat/completions gpt-4o-2024", "nested one POST /v1/chat/completions"),
             ("POST /a/b/v1/messages sonnet", "nested claude POST /v1/messages"),
             ("POST /a/v1/chat/completions -", "a one POST /v1/chat/completions"),
-            // Nothing is translated yet.
-            ("POST /a/v1/chat/completions sonnet", "400 dimmer_cannot_translate"),
-            ("POST /a/v1/messages gpt", "400 dimmer_cannot_translate"),
-            ("POST /chat/v1/messages x", "400 dimmer_cannot_translate"),
-            ("POST /to-sonnet/v1/chat/completions gpt", "400 dimmer_cannot_translate"),
+            // One that speaks the other API is asked in that, and a call that has no counterpart there is refused.
+            ("POST /a/v1/chat/completions sonnet", "a claude POST /v1/messages"),
+            ("POST /a/v1/messages gpt", "a one POST /v1/chat/completions"),
+            ("POST /chat/v1/messages x", "chat one POST /v1/chat/completions"),
+            ("POST /to-sonnet/v1/chat/completions gpt", "to-sonnet claude POST /v1/messages"),
+            ("POST /a/v1/completions sonnet", "400 dimmer_cannot_translate"),
             ("POST /to-sonnet/v1/messages gpt", "to-sonnet claude POST /v1/messages"),
             // What a route admits.
             ("POST /declared/v1/chat/completions gpt", "declared one POST /v1/chat/completions"),
@@ -252,8 +253,7 @@ fn refusals_say_what_there_is() {
             ("GET /a/v1/v1", "dimmer_wrong_base_url", &["/a/v1"]),
             ("POST /declared/v1/chat/completions x", "dimmer_model_not_admitted", &["gpt", "sonnet"]),
             ("POST /only/v1/messages x", "dimmer_model_not_admitted", &["gpt, sonnet"]),
-            ("POST /a/v1/chat/completions sonnet", "dimmer_cannot_translate", &["sonnet"]),
-            ("POST /a/v1/messages gpt", "dimmer_cannot_translate", &["gpt"]),
+            ("POST /a/v1/completions sonnet", "dimmer_cannot_translate", &["sonnet"]),
             ("GET /chat/v1/messages/batches", "dimmer_cannot_translate", &["`chat`"]),
         ],
     );
@@ -350,10 +350,8 @@ fn what_can_never_be_routed_is_refused_at_load() {
     };
     // Two that speak the dialect, and none is named.
     refused("[routes.r]\npath = \"/r\"\n", "provider");
-    // The route's only provider speaks another dialect than the model's.
-    refused("[routes.r]\npath = \"/r\"\nprovider = \"one\"\nmodel = \"sonnet\"\n", "sonnet");
-    refused("[routes.r]\npath = \"/r\"\nprovider = \"claude\"\nmodel = \"gpt\"\n", "gpt");
-    refused("[routes.r]\npath = \"/r\"\nprovider = \"one\"\nmodel.flag = \"f\"\n", "sonnet");
+    // Embeddings are a call of one API alone.
+    refused("[routes.r]\npath = \"/r\"\nprovider = \"one\"\nembeddings.model = \"sonnet\"\n", "sonnet");
     // Two routes in one place.
     refused(
         "[routes.r]\npath = \"/r\"\nprovider = \"one\"\n[routes.s]\npath = \"/r\"\nprovider = \"one\"\n",

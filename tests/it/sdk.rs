@@ -11,6 +11,7 @@ mod killed;
 mod observed;
 mod provider;
 mod surfaces;
+mod translated;
 
 use std::process::Command;
 

@@ -4,9 +4,8 @@ use crate::config::check::declared;
 use crate::config::check::slots::Targets;
 use crate::config::quantity::did_you_mean;
 use crate::config::read::{At, Table};
-use crate::config::{FallbackCauses, FallbackOn, Model, ReplyContent, Route, Slot, Target};
+use crate::config::{FallbackCauses, FallbackOn, Model, ReplyContent, Route, Target};
 use crate::flags::Condition;
-use crate::wire::Dialect;
 
 /// Reads `fallback_on`.
 pub(super) fn causes(table: &Table<'_>) -> FallbackCauses {
@@ -35,8 +34,8 @@ pub(super) fn targets(root: &Table<'_>, targets: &Targets<'_>, table: &Table<'_>
     found
 }
 
-/// Warns of what can never answer, or not everybody. `dialect` is the only one that the route's `provider` speaks.
-pub(super) fn check(table: &Table<'_>, route: &Route, dialect: Option<Dialect>) {
+/// Warns of what can never answer, or not everybody.
+pub(super) fn check(table: &Table<'_>, route: &Route) {
     if let Some(at) = table.written("fallback_on") {
         let models = route.fallback.iter().any(|target| matches!(target, Target::Model(_)));
         if route.fallback.is_empty() {
@@ -65,57 +64,11 @@ pub(super) fn check(table: &Table<'_>, route: &Route, dialect: Option<Dialect>) 
                 ends = matches!(reply.content, ReplyContent::Error { .. }).then_some(at.value);
             }
             Target::Model(model) => {
-                warn_of_dialect(table, at, model, route, dialect);
                 let behind = route.fallback.get(place + 1..).unwrap_or_default();
                 warn_of_guard(table, at, model, behind);
             }
         }
     }
-}
-
-/// Nothing is translated yet: a model of another API is passed over.
-fn warn_of_dialect(table: &Table<'_>, at: &At<&str>, model: &Model, route: &Route, dialect: Option<Dialect>) {
-    let kind = model.provider.kind;
-    if let Some(dialect) = dialect.filter(|dialect| !kind.speaks(*dialect)) {
-        let message = format!(
-            "fallback: model {:?} can never answer: it is served by {:?}, which does not speak {}, the one dialect of this route's `provider`",
-            at.value,
-            model.provider.name,
-            dialect.as_str()
-        );
-        table.warn(&at.span, &message);
-        return;
-    }
-    let chosen = chosen_models(route);
-    let other = chosen.into_iter().find(|chosen| {
-        let both = |dialect| chosen.provider.kind.speaks(dialect) && kind.speaks(dialect);
-        !both(Dialect::OpenAi) && !both(Dialect::Anthropic)
-    });
-    if let Some(chosen) = other {
-        let message = format!(
-            "fallback: model {:?} speaks another API than {:?}, and dimmer does not translate yet: requests that {:?} could have taken pass it over",
-            at.value,
-            chosen.name.as_str(),
-            chosen.name.as_str()
-        );
-        table.warn(&at.span, &message);
-    }
-}
-
-/// The models that the route's `model` can serve.
-fn chosen_models(route: &Route) -> Vec<&Model> {
-    let targets: Vec<&Target> = match &route.model {
-        Slot::AsSent => Vec::new(),
-        Slot::Fixed(target) => vec![target],
-        Slot::Flag { values, .. } => values.iter().flatten().collect(),
-    };
-    targets
-        .into_iter()
-        .filter_map(|target| match target {
-            Target::Model(model) => Some(&**model),
-            Target::Reply(_) => None,
-        })
-        .collect()
 }
 
 /// Whoever the tier guard refuses needs something behind it.

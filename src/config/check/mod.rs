@@ -8,6 +8,7 @@ mod breakers;
 mod capabilities;
 mod conditions;
 mod context;
+mod dialects;
 mod fallback;
 mod feedback;
 mod flags;

@@ -8,7 +8,9 @@ use toml::de::DeValue;
 use crate::config::check::attributes::Attributes;
 use crate::config::check::flags::Drafted;
 use crate::config::check::slots::{SlotKind, TOOL_NAME, Targets, find_flag, flag_slot, tool_names};
-use crate::config::check::{Room, check_name, declared, fallback, judges, params, resolve, shadows};
+use crate::config::check::{
+    Room, check_name, declared, dialects, fallback, judges, params, resolve, shadows,
+};
 use crate::config::read::{At, Span, Table};
 use crate::config::{Admitted, Breaker, ForeignReasoning, Model, Prompt, Provider, Route, Slot, Target};
 use crate::flags::Value;
@@ -49,7 +51,7 @@ pub(super) fn routes<'d>(
 impl<'d> Reading<'_, 'd> {
     fn route(&self, name: &At<&str>, table: &Table<'d>) -> Route {
         check_name(table, name, "");
-        let (providers, dialect) = self.providers(table);
+        let providers = self.providers(table);
         let route = Route {
             name: RouteName::from(name.value),
             path: table.text("path").map(|at| at.value.trim_end_matches('/').to_owned()),
@@ -71,13 +73,10 @@ impl<'d> Reading<'_, 'd> {
             shadows: shadows::shadows(self.root, table, self.targets, self.attributes),
             evaluators: judges::evaluators(self.root, table, self.targets),
         };
-        match dialect {
-            Some(dialect) => self.check_dialect(table, &route, dialect),
-            None => warn_of_two_dialects(table, &route),
-        }
         check_alias_model(table, &route);
-        fallback::check(table, &route, dialect);
-        shadows::check(table, &route, dialect);
+        fallback::check(table, &route);
+        shadows::check(table, &route);
+        dialects::check(table, &route);
         route
     }
 
@@ -86,12 +85,12 @@ impl<'d> Reading<'_, 'd> {
         resolve(table, "breaker", &table.text("breaker")?, self.breakers, &room)
     }
 
-    /// The providers of a route, and the one dialect that they speak if the file says who they are.
-    fn providers(&self, table: &Table<'_>) -> (Vec<Arc<Provider>>, Option<Dialect>) {
+    /// The providers of a route.
+    fn providers(&self, table: &Table<'_>) -> Vec<Arc<Provider>> {
         let room =
             Room::new(self.root, "providers", "provider", |provider: &Provider| provider.name.as_str());
         if !table.has("provider") {
-            return (self.providers_by_dialect(table), None);
+            return self.providers_by_dialect(table);
         }
         let written = table.texts("provider");
         if written.is_empty() {
@@ -99,14 +98,7 @@ impl<'d> Reading<'_, 'd> {
             table.error_at("provider", &span, "the list is empty: name a provider, or take the line out");
         }
         let resolved = |at: &At<&str>| resolve(table, "provider", at, self.providers, &room);
-        let providers: Vec<Arc<Provider>> = written.iter().filter_map(resolved).collect();
-        let speaks = |dialect| providers.iter().any(|provider| provider.kind.speaks(dialect));
-        let dialect = match (speaks(Dialect::OpenAi), speaks(Dialect::Anthropic)) {
-            (true, false) => Some(Dialect::OpenAi),
-            (false, true) => Some(Dialect::Anthropic),
-            _ => None,
-        };
-        (providers, dialect)
+        written.iter().filter_map(resolved).collect()
     }
 
     /// Without a `provider` line: per dialect the only provider that speaks it.
@@ -237,46 +229,6 @@ impl<'d> Reading<'_, 'd> {
     fn fallback(&self, table: &Table<'_>) -> Vec<Target> {
         fallback::targets(self.root, self.targets, table)
     }
-
-    /// A route whose providers speak one dialect only is called in that dialect: a model of the other could never answer.
-    fn check_dialect(&self, table: &Table<'_>, route: &Route, dialect: Dialect) {
-        let wrong = |model: &Model| !model.provider.kind.speaks(dialect);
-        let message = |model: &Model| {
-            format!(
-                "model {:?} is served by {:?}, which does not speak {}, the one dialect of this route's `provider`: add a provider that does, or take the model out",
-                model.name,
-                model.provider.name,
-                dialect.as_str()
-            )
-        };
-        match &route.model {
-            Slot::Fixed(Target::Model(model)) if wrong(model) => {
-                let span = table.written("model").map(|at| at.span).unwrap_or_default();
-                table.error(&span, &message(model));
-            }
-            Slot::Flag { flag, values } => {
-                let Some(drafted) = self.flags.iter().find(|one| one.flag.key == flag.key) else { return };
-                for used in &drafted.uses {
-                    let value = values.get(usize::from(used.variant.0));
-                    if let Some(Some(Target::Model(model))) = value
-                        && wrong(model)
-                    {
-                        table.error(
-                            &used.span,
-                            &format!("flag {:?}: {}: {}", flag.key, used.said, message(model)),
-                        );
-                    }
-                }
-            }
-            _ => {}
-        }
-        if let Admitted::Only(models) = &route.models {
-            let span = table.written("models").map(|at| at.span).unwrap_or_default();
-            for model in models.iter().filter(|model| wrong(model)) {
-                table.error_at("models", &span, &message(model));
-            }
-        }
-    }
 }
 
 impl Reading<'_, '_> {
@@ -330,24 +282,6 @@ fn check_alias_model(table: &Table<'_>, route: &Route) {
     {
         let message = format!("flag {:?} can serve as_sent, and an alias is no model upstream", flag.key);
         table.warn(&at.span, &message);
-    }
-}
-
-/// Nothing is translated yet: of models that speak different APIs, each request can be given only some.
-fn warn_of_two_dialects(table: &Table<'_>, route: &Route) {
-    let Slot::Flag { flag, values } = &route.model else { return };
-    let kinds = values.iter().flatten().filter_map(|target| match target {
-        Target::Model(model) => Some(model.provider.kind),
-        Target::Reply(_) => None,
-    });
-    let all_speak = |dialect| kinds.clone().all(|kind| kind.speaks(dialect));
-    if !all_speak(Dialect::OpenAi) && !all_speak(Dialect::Anthropic) {
-        let span = table.table("model").written("flag").map(|at| at.span).unwrap_or_default();
-        let message = format!(
-            "flag {:?} serves models of both APIs, and dimmer does not translate yet: a request in one API that is given a model of the other gets a 400; serve models of one provider, or one route for each API",
-            flag.key
-        );
-        table.warn(&span, &message);
     }
 }
 

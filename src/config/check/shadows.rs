@@ -12,7 +12,7 @@ use crate::config::read::{At, Table};
 use crate::config::{Model, Prompt, Route, Shadow, Slot, Target};
 use crate::flags::By;
 use crate::units::{Percent, PicoUsd};
-use crate::wire::{Dialect, ParamEdit};
+use crate::wire::ParamEdit;
 
 /// Each costs a look for every request of the route.
 const SHADOWS_MAX: usize = 8;
@@ -174,26 +174,13 @@ pub(super) fn timeout(table: &Table<'_>) -> Duration {
 }
 
 /// What only the whole route shows: whether the candidate can be asked at all, and whether anybody knows what that costs.
-pub(super) fn check(table: &Table<'_>, route: &Route, dialect: Option<Dialect>) {
+pub(super) fn check(table: &Table<'_>, route: &Route) {
     for (table, shadow) in table.tables("shadow").iter().zip(&route.shadows) {
-        check_one(table, shadow, route, dialect);
+        check_one(table, shadow, route);
     }
 }
 
-fn check_one(table: &Table<'_>, shadow: &Shadow, route: &Route, dialect: Option<Dialect>) {
-    let written = |key: &str| table.written(key).map_or_else(|| table.span.clone(), |at| at.span);
-    if let (Some(model), Some(dialect)) = (&shadow.model, dialect)
-        && !model.provider.kind.speaks(dialect)
-    {
-        let message = format!(
-            "model {:?} is served by {:?}, which does not speak {}, the one dialect of this route's `provider`: copies are not \
-             translated, so it would never get one; choose a model that does",
-            model.name,
-            model.provider.name,
-            dialect.as_str()
-        );
-        table.error_at("model", &written("model"), &message);
-    }
+fn check_one(table: &Table<'_>, shadow: &Shadow, route: &Route) {
     let replies = matches!(&route.model, Slot::Fixed(Target::Reply(_)));
     if replies && shadow.model.is_none() && !table.has("model") {
         let message = "the route's own model is a reply, so the shadow must say who gets the copies: write model = \"…\"";

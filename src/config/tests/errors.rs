@@ -296,24 +296,31 @@ fn routes() {
 }
 
 #[test]
-fn a_route_that_fixes_its_dialect_takes_no_model_of_another() {
+fn a_route_may_serve_models_of_another_dialect_than_its_provider() {
     let text = "[providers.o]\ndialect = \"openai\"\n[providers.c]\ndialect = \"anthropic\"\n[models.gpt]\nprovider = \"o\"\n[models.claude]\nprovider = \"c\"\n[routes.default]\n";
     let with = |route: &str| match parsed(&format!("{text}{route}")) {
-        Ok(_) => String::new(),
-        Err(errors) => errors.to_string(),
+        Ok(config) => config.warnings,
+        Err(errors) => panic!("{errors}"),
     };
-    assert_eq!(with("provider = \"o\"\nmodel = \"gpt\"\n"), "");
-    assert_eq!(with("model = \"claude\"\n"), "");
-    assert_eq!(with("provider = [\"o\", \"c\"]\nmodel = \"claude\"\n"), "");
+    let none: [&str; 0] = [];
+    assert_eq!(with("provider = \"o\"\nmodel = \"gpt\"\nparams.seed = 7\n"), none);
     assert_eq!(
-        with("provider = \"o\"\nmodel = \"claude\"\n"),
-        r#"f:11:9: route "default": model "claude" is served by "c", which does not speak openai, the one dialect of this route's `provider`: add a provider that does, or take the model out"#
+        with("provider = \"c\"\nmodel = \"claude\"\nparams.seed = 7\n"),
+        none,
+        "nothing is translated"
+    );
+    assert_eq!(with("provider = \"o\"\nmodel = \"claude\"\nparams.temperature = 0.5\n"), none);
+    assert_eq!(
+        with("provider = \"o\"\nmodel = \"claude\"\nparams.seed = 7\n"),
+        [
+            r#"f:12:15: route "default": params.seed: the model "claude", served by "c", has no such parameter: it is dropped from requests that are translated for it, and x-dimmer-dropped says so (docs/dialects.md)"#
+        ]
     );
     assert_eq!(
-        with(
-            "provider = \"o\"\nmodel.flag = \"m\"\n[flags.m]\nowner = \"x\"\npermanent = true\ndefault = \"claude\"\n"
-        ),
-        r#"f:15:11: route "default": flag "m": default is "claude": model "claude" is served by "c", which does not speak openai, the one dialect of this route's `provider`: add a provider that does, or take the model out"#
+        with("model = \"gpt\"\nfallback = [\"claude\"]\nparams.n.max = 2\n"),
+        [
+            r#"f:12:8: route "default": params.n: the model "claude", served by "c", has no such parameter: requests that are translated for it are refused then, unless its `fit.drop` names it (docs/dialects.md)"#
+        ]
     );
 }
 

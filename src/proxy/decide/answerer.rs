@@ -112,6 +112,10 @@ impl<'a> Walk<'a> {
     /// The target, if it may be called.
     fn target(&mut self, target: &TargetPlan) -> Option<Answerer> {
         match target {
+            TargetPlan::Model(plan) if self.guard.leads_on(plan) => {
+                self.cannot_take(plan);
+                None
+            }
             TargetPlan::Model(plan) => self.model(plan, false),
             TargetPlan::Reply(plan) => {
                 self.is_new(plan.place).then(|| Answerer::Reply(Some(Arc::clone(plan))))
@@ -122,14 +126,18 @@ impl<'a> Walk<'a> {
     /// The same of one of the fallback: it must also be able to take what the request holds.
     fn stand_in(&mut self, target: &TargetPlan) -> Option<Answerer> {
         if let TargetPlan::Model(plan) = target
-            && !self.seen.contains(&plan.place)
             && !self.guard.can_take(plan)
         {
-            self.seen.push(plan.place);
-            self.reasons.push((Refused::CannotTake, Some(Arc::clone(plan))));
+            self.cannot_take(plan);
             return None;
         }
         self.target(target)
+    }
+
+    fn cannot_take(&mut self, plan: &Arc<ModelPlan>) {
+        if self.is_new(plan.place) {
+            self.reasons.push((Refused::CannotTake, Some(Arc::clone(plan))));
+        }
     }
 
     /// The model, if it may be called.

@@ -45,7 +45,7 @@ pub enum Refused {
     BreakerOpen,
     /// Its `allow` does not hold.
     Denied,
-    /// It does not speak the request's dialect, or is known not to take what the request holds.
+    /// The request cannot be said in its API, or it is known not to take what the request holds.
     CannotTake,
 }
 
@@ -115,9 +115,16 @@ impl Guard<'_> {
         }
     }
 
+    /// Whether a model that a flag or a literal chose, for which the request has to be translated, is to be left for the fallback: the
+    /// app was written for another model, and cannot know what this one takes.
+    pub(super) fn leads_on(&self, plan: &ModelPlan) -> bool {
+        let translated = plan.provider.provider.kind.is_foreign_to(self.endpoint);
+        translated && !self.route.fallback.is_empty() && !self.can_take(plan)
+    }
+
     /// Whether a model of the fallback may take what the request holds. Only what is certain counts: a text of more words than it
     /// reads tokens, an answer that is longer than it writes, tools where it calls none. Of what the app or a flag asks
-    /// for itself nobody asks this.
+    /// for itself nobody asks this, unless the request is translated for it.
     pub(super) fn can_take(&self, plan: &ModelPlan) -> bool {
         let (Some(limits), Some((view, body))) = (&plan.limits, self.read) else { return true };
         if !self.endpoint.answers() {
@@ -149,7 +156,8 @@ impl Guard<'_> {
         if !live.quiet && live.model_killed(plan) {
             return Err(Refused::Killed);
         }
-        if !plan.provider.provider.kind.speaks(self.endpoint.dialect()) {
+        // A count follows its answer, also to a model that nobody can be asked to count for.
+        if plan.provider.provider.kind.asked_in(self.endpoint.followed()).is_none() {
             return Err(Refused::CannotTake);
         }
         if !plan.model.allow.holds(self.context) {

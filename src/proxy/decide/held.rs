@@ -184,9 +184,22 @@ impl Place<'_> {
             // The route's provider with its first key, as for every other path.
             HeldKind::Stored => passes(decision),
             HeldKind::Conversation => self.to_home(decision),
-            HeldKind::PreviousResponse => !astray(decision),
+            HeldKind::PreviousResponse => !self.astray(decision),
             // With a prompt to write or tools to take out nobody can tell whether the thread began like that.
-            HeldKind::Thread => !astray(decision) && self.mark.is_none(),
+            HeldKind::Thread => !self.astray(decision) && self.mark.is_none(),
+        }
+    }
+
+    /// Somebody was chosen who can hold nothing of this API: a reply, or a model for which the request has to be translated.
+    fn astray(&self, decision: &Decision) -> bool {
+        let foreign = |provider: &ProviderPlan| provider.provider.kind.is_foreign_to(self.guard.endpoint);
+        match &decision.answerer {
+            Answerer::Reply(_) => true,
+            Answerer::Model { plan, as_sent } => {
+                foreign(&plan.provider) || (!as_sent && decision.refusal.is_some())
+            }
+            Answerer::Unknown { provider } => foreign(provider),
+            Answerer::Nobody | Answerer::PassThrough { .. } => false,
         }
     }
 
@@ -226,15 +239,6 @@ fn is_at(answerer: &Answerer, home: &Arc<ProviderPlan>) -> bool {
         Answerer::Model { plan, .. } => Arc::ptr_eq(&plan.provider, home),
         Answerer::Unknown { provider } | Answerer::PassThrough { provider } => Arc::ptr_eq(provider, home),
         Answerer::Reply(_) | Answerer::Nobody => false,
-    }
-}
-
-/// The flags chose somebody who can hold nothing: a reply, or a model of another dialect.
-fn astray(decision: &Decision) -> bool {
-    match &decision.answerer {
-        Answerer::Reply(_) => true,
-        Answerer::Model { as_sent, .. } => !as_sent && decision.refusal.is_some(),
-        Answerer::Unknown { .. } | Answerer::Nobody | Answerer::PassThrough { .. } => false,
     }
 }
 

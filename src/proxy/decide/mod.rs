@@ -315,7 +315,8 @@ pub enum FallbackCause {
     BreakerOpen,
     /// `allow` of the model that was chosen.
     TierGuard,
-    /// The model that was chosen cannot take the request: it speaks another dialect. Or the reply that was does not fit it.
+    /// The model that was chosen cannot take the request: something in it cannot be translated, or is too much for the model. Or the
+    /// reply that was does not fit it.
     CannotTake,
     /// The provider failed, or could not be reached.
     UpstreamError,

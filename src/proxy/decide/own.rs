@@ -67,13 +67,13 @@ fn not_admitted(
 
 pub(super) fn provider(route: &RoutePlan, endpoint: Endpoint) -> Result<Arc<ProviderPlan>, ProxyError> {
     let dialect = endpoint.dialect();
-    route.provider(dialect).cloned().ok_or_else(|| {
+    route.provider_for(endpoint).cloned().ok_or_else(|| {
         ProxyError::caller(
             ErrorCode::CannotTranslate,
             Phase::Decide,
             format!(
-                "the route `{}` has no provider that speaks {}'s API; call it in the other dialect, or name such a \
-                 provider in `provider` of [routes.{}]",
+                "the route `{}` has no provider that speaks {}'s API, and such a call cannot be translated; call it in \
+                 the other dialect, or name such a provider in `provider` of [routes.{}]",
                 route.name,
                 dialect.as_str(),
                 route.name
@@ -82,9 +82,9 @@ pub(super) fn provider(route: &RoutePlan, endpoint: Endpoint) -> Result<Arc<Prov
     })
 }
 
-/// A declared model's provider must speak the request's dialect: nothing is translated yet.
+/// A declared model's provider must speak the request's dialect, where nothing of its own means the same.
 pub(super) fn cannot_speak(plan: &ModelPlan, as_sent: bool, endpoint: Endpoint) -> Option<ProxyError> {
-    if plan.provider.provider.kind.speaks(endpoint.dialect()) {
+    if plan.provider.provider.kind.asked_in(endpoint.followed()).is_some() {
         return None;
     }
     // Who chose the model is at fault: the app, or the operator.
@@ -93,8 +93,8 @@ pub(super) fn cannot_speak(plan: &ModelPlan, as_sent: bool, endpoint: Endpoint) 
         ErrorCode::CannotTranslate,
         Phase::Decide,
         format!(
-            "the model `{}` is served by a provider that does not speak {}'s API, in which this request is written; \
-             call it through the other API",
+            "the model `{}` is served by a provider that does not speak {}'s API, in which this request is written, and such \
+             a call cannot be translated; call it through the other API",
             plan.model.name,
             endpoint.dialect().as_str()
         ),
@@ -123,12 +123,8 @@ pub(super) fn refused(
         );
         (ErrorCode::BreakerOpen, message)
     } else {
-        let unable = match reasons.first() {
-            Some((Refused::CannotTake, Some(plan))) => cannot_speak(plan, false, endpoint),
-            _ => None,
-        };
-        if let Some(unable) = unable {
-            return unable;
+        if let Some((Refused::CannotTake, Some(plan))) = reasons.first() {
+            return cannot_speak(plan, false, endpoint).unwrap_or_else(|| cannot_fit(route, plan));
         }
         let model = reasons.first().and_then(|(_, plan)| plan.as_ref()).map_or("", |plan| &plan.model.name);
         let message = format!(
@@ -138,4 +134,18 @@ pub(super) fn refused(
         (ErrorCode::TierGuard, message)
     };
     ProxyError::internal(code, Phase::Decide, message)
+}
+
+/// The request has to be translated for the model, which is known not to take what it holds; so is everything behind it.
+fn cannot_fit(route: &RoutePlan, plan: &ModelPlan) -> ProxyError {
+    ProxyError::internal(
+        ErrorCode::CannotTranslate,
+        Phase::Decide,
+        format!(
+            "the model `{}` cannot take this request: it is longer than the model reads, asks for a longer answer than it \
+             writes, or brings tools where it calls none; nothing in the `fallback` of the route `{}` can either",
+            plan.model.name, route.name
+        ),
+    )
+    .param("model")
 }

@@ -423,13 +423,18 @@ fn line_5_a_tier_guard_holds_whoever_chose() {
 }
 
 #[test]
-fn line_5_what_speaks_another_dialect_is_passed_over() {
-    check("crossing", "x", "", "b (cannot_take)");
-    check("crossing", "x", "provider:two", "dimmer_kill_switch");
-    check_as("crossing", Endpoint::Messages, "x", "", "", "claude");
-    check_as("full", Endpoint::Messages, "x", "", "", "sorry then gone (cannot_take)");
+fn line_5_what_speaks_another_dialect_is_passed_over_where_nothing_can_be_translated() {
+    // Where the call can be translated it is nobody's fault.
+    check("crossing", "x", "", "claude then b");
+    check("crossing", "x", "provider:two", "claude");
+    check_as("crossing", Endpoint::Messages, "x", "", "", "claude then b");
+    check_as("full", Endpoint::Messages, "x", "", "", "a then b c sorry gone");
+    check("bare", "claude", "", "claude then b sorry");
+    // Completions are a call of OpenAI's API alone.
+    check_as("crossing", Endpoint::Completions, "x", "", "", "b (cannot_take)");
+    check_as("crossing", Endpoint::Completions, "x", "", "provider:two", "dimmer_kill_switch");
     // The app's own mistake is told.
-    check("bare", "claude", "", "dimmer_cannot_translate");
+    check_as("bare", Endpoint::Completions, "claude", "", "", "dimmer_cannot_translate");
 }
 
 #[test]
@@ -447,8 +452,8 @@ fn line_5_other_calls() {
     check_as("default", other, "", "", "provider:one", "dimmer_kill_switch");
     check_as("default", other, "", "", "model:x", "at one");
     // A count follows its message.
-    check_as("bare", Endpoint::CountTokens, "claude", "", "model:claude", "sorry (killed)");
-    check_as("bare", Endpoint::Messages, "claude", "", "model:claude", "sorry (killed)");
+    check_as("bare", Endpoint::CountTokens, "claude", "", "model:claude", "b then sorry (killed)");
+    check_as("bare", Endpoint::Messages, "claude", "", "model:claude", "b then sorry (killed)");
     check_as("bare", Endpoint::InputTokens, "a", "", "model:a", "b then sorry (killed)");
 }
 
@@ -513,7 +518,7 @@ fn what_was_not_tried_is_not_counted_as_tried() {
     assert_eq!(passed_over("guarded", ""), ("pro".to_owned(), true));
     assert_eq!(passed_over("no_chain", "model:a"), ("a".to_owned(), true));
     // What cannot take the request is the arm's own failure, rescued or not.
-    let decided = World::new(WORLD).decide("crossing", Endpoint::Chat, "x", "");
+    let decided = World::new(WORLD).decide("crossing", Endpoint::Completions, "x", "");
     assert_eq!(decided.evaluated[0].outcome(Outcome::Ok), Outcome::UpstreamError);
 }
 

@@ -110,6 +110,14 @@ pub(crate) fn pass_over(exchange: &mut Exchange, fits: impl Fn(&Exchange, &Reply
     true
 }
 
+/// Moves the decision on from a model for which the request cannot be translated.
+pub(crate) fn leave_unsaid(exchange: &mut Exchange, fits: impl Fn(&Exchange, &ReplyPlan) -> bool) -> bool {
+    let Some(next) = take_next(exchange, fits) else { return false };
+    attempts::unsaid(exchange);
+    put(exchange, next, FallbackCause::CannotTake);
+    true
+}
+
 /// Moves the decision on from a reply whose service failed; what was noted of that.
 pub(crate) fn leave_reply(exchange: &mut Exchange, fits: impl Fn(&Exchange, &ReplyPlan) -> bool) -> bool {
     attempts::note(exchange, Outcome::UpstreamError, Fault::Own);
@@ -160,7 +168,7 @@ fn may_serve(exchange: &Exchange, view: &View, plan: &ModelPlan) -> bool {
     let Some(route) = &exchange.route else { return false };
     let enabled = exchange.decision.as_ref().is_some_and(|decision| decision.enabled);
     enabled
-        && plan.provider.provider.kind.speaks(exchange.endpoint.dialect())
+        && plan.provider.provider.kind.asked_in(exchange.endpoint).is_some()
         && !view.live.route_killed(route)
         && !view.live.model_killed(plan)
         && admitted(exchange, route, plan)

@@ -48,7 +48,8 @@ pub(super) struct Waits<'a> {
     pub(super) aboard: &'a [Aboard],
 }
 
-enum Piece {
+/// What comes of an answer's body.
+pub(super) enum Piece {
     Data(Bytes),
     End,
     Broken,
@@ -95,7 +96,8 @@ pub(super) async fn first_event(answered: &mut Answered, endpoint: Endpoint, wai
     }
 }
 
-async fn piece(answered: &mut Answered, waits: Waits<'_>) -> Piece {
+/// The next piece, or why there is none.
+pub(super) async fn piece(answered: &mut Answered, waits: Waits<'_>) -> Piece {
     let since = clock::now();
     let deadline = waits.idle.map(|idle| since + idle).into_iter().chain(waits.total).min();
     let mut look = since + LOOK_FOR_CUTS;

@@ -9,14 +9,16 @@ mod chain;
 mod connect;
 mod cut;
 mod first;
+mod gather;
 mod key;
 mod pool;
 mod question;
 mod retry;
 
 pub(crate) use apart::{Apart, Unanswered};
-pub(crate) use chain::{leave_reply, pass_over};
+pub(crate) use chain::{leave_reply, leave_unsaid, pass_over};
 pub(crate) use connect::Connector;
+pub(crate) use gather::gather;
 pub(crate) use pool::Pool;
 pub(crate) use pool::Upstream;
 pub(crate) use question::{Said, ask_service};
@@ -60,6 +62,8 @@ pub(crate) struct Answered {
     pub(crate) at: Instant,
     /// What of the body was read to see how it begins.
     pub(crate) first: VecDeque<Bytes>,
+    /// That is all of it.
+    pub(crate) whole: bool,
 }
 
 /// Sends the request and waits for the head of the answer.
@@ -110,7 +114,9 @@ pub(crate) async fn send(
 pub(crate) fn is_final(exchange: &Exchange, sent: &Result<Box<Answered>, ProxyError>) -> bool {
     let Ok(answered) = sent else { return !exchange.repeatable };
     let passes = Failed::with(answered.response.status().as_u16()).is_none();
-    !exchange.repeatable || passes && !awaits_event(exchange, answered)
+    // One that is translated can still break off before anything of it goes out.
+    let goes_out = !awaits_event(exchange, answered) && !exchange.crosses();
+    !exchange.repeatable || passes && goes_out
 }
 
 /// Its first event has to come before it is known what becomes of it.
@@ -137,7 +143,10 @@ pub(crate) async fn judge(
     {
         return None;
     }
-    exchange.reservation = None;
+    // A whole answer that is held has its share until it is sent.
+    if !sent.as_ref().is_ok_and(|answered| answered.whole) {
+        exchange.reservation = None;
+    }
     Some(sent)
 }
 
@@ -155,13 +164,19 @@ async fn look(exchange: &mut Exchange, mut answered: Box<Answered>) -> Option<Lo
     }
     let failed = Failed::with(status.as_u16());
     if failed.is_some() || !awaits_event(exchange, &answered) {
+        if failed.is_none()
+            && exchange.crosses()
+            && let Err(error) = gather(exchange, &mut answered).await
+        {
+            return Some((Failed::by(&error), Err(error)));
+        }
         return Some((failed, Ok(answered)));
     }
     let timeouts = provider.timeouts;
     let total = timeouts.total.map(|total| exchange.started + total);
     let began = clock::now();
     let waits = Waits { idle: timeouts.idle, total, aboard: &exchange.aboard };
-    let beginning = first::first_event(&mut answered, exchange.endpoint, waits).await;
+    let beginning = first::first_event(&mut answered, exchange.spoken, waits).await;
     exchange.waited += clock::now().saturating_duration_since(began);
     let name = &provider.provider.name;
     let error = match beginning {
@@ -412,7 +427,7 @@ async fn exchange_on(
     upstream.budget.lift();
     result.map(|response| {
         let upload = patience.upload.clone();
-        Box::new(Answered { response, upstream, upload, at: began, first: VecDeque::new() })
+        Box::new(Answered { response, upstream, upload, at: began, first: VecDeque::new(), whole: false })
     })
 }
 

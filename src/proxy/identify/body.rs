@@ -50,8 +50,13 @@ impl Reservation {
         reservation.grow(bytes, limit).then_some(reservation)
     }
 
+    /// No share yet.
+    pub(crate) fn none(budget: &Arc<AtomicU64>) -> Self {
+        Self { budget: Arc::clone(budget), bytes: 0 }
+    }
+
     /// Takes `more` bytes of `limit`; `false`: there are not so many.
-    fn grow(&mut self, more: u64, limit: u64) -> bool {
+    pub(crate) fn grow(&mut self, more: u64, limit: u64) -> bool {
         let before = self.budget.fetch_add(more, Ordering::Relaxed);
         self.bytes = self.bytes.saturating_add(more);
         before.saturating_add(more) <= limit

@@ -275,7 +275,7 @@ pub(crate) fn must_read(identified: &Identified, exchange: &Exchange) -> bool {
     }
     let by_slots = match endpoint {
         Endpoint::Embeddings => route.reads_embeddings,
-        _ => endpoint.generation() && route.reads,
+        _ => endpoint.generation() && (route.reads || route.translates_strangers(endpoint)),
     };
     by_slots || (endpoint.names_model() && route.model_in_path)
 }

@@ -3,8 +3,11 @@
 //!
 //! A stream that breaks off gets the dialect's own error event and then a broken transfer: never a clean end.
 
+mod crossed;
 mod guard;
 mod heartbeat;
+mod told;
+mod translation;
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -14,7 +17,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
+use http::{Response, StatusCode, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
@@ -27,6 +30,9 @@ use crate::proxy::exchange::{Exchange, LOOK_FOR_CUTS};
 use crate::proxy::identify::Upload;
 use crate::proxy::relay::guard::Guard;
 use crate::proxy::relay::heartbeat::Heartbeat;
+use crate::proxy::relay::told::Told;
+use crate::proxy::relay::translation::Translation;
+use crate::proxy::rewrite::Back;
 use crate::proxy::{fields, holders, pins, respond};
 use crate::wire::{
     CutParts, Endpoint, ErrorCode, ErrorParts, Finish, Tap, UsageFilter, cut_events, error_event,
@@ -47,6 +53,8 @@ pub struct Relay {
     tap: Tap,
     /// Boxed: few answers need it, and it wants an alignment that every answer would pay for.
     filter: Option<Box<UsageFilter>>,
+    /// Says the answer in the caller's words. Boxed, as the filter is.
+    translation: Option<Box<Translation>>,
     /// What the filter has let through, or was read before the head went out, and the caller has not taken yet.
     ready: VecDeque<Bytes>,
     state: State,
@@ -92,9 +100,12 @@ enum Piece {
 pub(crate) fn relay(
     mut exchange: Box<Exchange>,
     answered: Box<Answered>,
-    hide_usage: bool,
+    back: Back,
 ) -> Response<AnswerBody> {
-    let Answered { response, upstream, upload, at, first } = *answered;
+    if let Some(memory) = back.translated.as_ref().filter(|_| answered.whole) {
+        return crossed::whole(exchange, *answered, memory);
+    }
+    let Answered { response, upstream, upload, at, first, .. } = *answered;
     let (mut head, body) = response.into_parts();
     let told = Told::of(&head.headers);
     // Neither a length nor chunks: whoever cuts the connection cuts the answer, and nothing tells it from its end.
@@ -102,13 +113,18 @@ pub(crate) fn relay(
     let Told { events, encoding, .. } = told;
     fields::remove(&mut head.headers, |_| false);
     head.version = Version::HTTP_11;
-    let readable = encoding.as_deref().is_none_or(crate::wire::is_identity);
-    let filter = (hide_usage && events && readable).then(|| Box::new(UsageFilter::new()));
+    let translation = back.translated.map(|memory| Box::new(Translation::new(*memory, encoding.as_deref())));
+    let readable = translation.is_some() || encoding.as_deref().is_none_or(crate::wire::is_identity);
+    let filter = (back.hide_usage && events && readable).then(|| Box::new(UsageFilter::new()));
     if filter.is_some() {
         head.headers.remove(header::CONTENT_LENGTH);
     }
+    if translation.is_some() {
+        crossed::headers(&mut head.headers, exchange.endpoint);
+        exchange.kept = None;
+    }
     // Where a length was promised there is no room for comments.
-    let roomy = events && readable && body.size_hint().exact().is_none();
+    let roomy = events && readable && (translation.is_some() || body.size_hint().exact().is_none());
     let heartbeat = exchange.snapshot.config.server.heartbeat.filter(|_| roomy).map(Heartbeat::new);
     let guard = Guard::of(&exchange).filter(|_| roomy && head.status.is_success());
     let tap = tap(&exchange, head.status.is_success(), events, guard);
@@ -119,7 +135,8 @@ pub(crate) fn relay(
     respond::answer_headers(&exchange, &mut head.headers);
     respond::no_more_tries(&exchange, head.status, &mut head.headers);
     let timeouts = exchange.provider.as_ref().map(|plan| plan.timeouts);
-    note_head(&mut exchange, head.status, events, encoding.as_deref());
+    let told_encoding = encoding.as_deref().filter(|_| translation.is_none());
+    note_head(&mut exchange, head.status, events, told_encoding);
     holders::begun(&mut exchange, head.status);
     if exchange.conversation.is_some() && head.status.is_success() {
         pins::answered(&mut exchange);
@@ -127,16 +144,14 @@ pub(crate) fn relay(
     let total = timeouts.and_then(|timeouts| timeouts.total).map(|total| exchange.started + total);
     exchange.connection.cut_at(total);
     exchange.hand_over();
-    if let Some(route) = &exchange.route {
-        let overhead = at.saturating_duration_since(exchange.started).saturating_sub(exchange.waited);
-        route.series.overhead.observe(overhead.as_secs_f64());
-    }
+    note_overhead(&exchange, at);
     let mut relay = Relay {
         body,
         upstream: Some(upstream),
         upload,
         tap,
         filter,
+        translation,
         ready: VecDeque::new(),
         state: State::Flowing,
         handed: false,
@@ -160,6 +175,14 @@ pub(crate) fn relay(
     Response::from_parts(head, AnswerBody::Relayed(Box::new(relay)))
 }
 
+/// The provider's answer has come at this time: what of the time until then was dimmer's own.
+fn note_overhead(exchange: &Exchange, at: Instant) {
+    if let Some(route) = &exchange.route {
+        let overhead = at.saturating_duration_since(exchange.started).saturating_sub(exchange.waited);
+        route.series.overhead.observe(overhead.as_secs_f64());
+    }
+}
+
 /// The answer's head is there, and goes out.
 fn note_head(exchange: &mut Exchange, status: StatusCode, events: bool, encoding: Option<&str>) {
     exchange.answered = true;
@@ -170,11 +193,12 @@ fn note_head(exchange: &mut Exchange, status: StatusCode, events: bool, encoding
 }
 
 fn tap(exchange: &Exchange, success: bool, events: bool, guard: Option<Guard>) -> Tap {
+    let spoken = exchange.spoken;
     let read = exchange.endpoint.answers() || (exchange.endpoint == Endpoint::Embeddings && !events);
     let tap = match (read && success, events) {
         (false, _) => Tap::blind(),
-        (true, true) => Tap::stream(exchange.endpoint),
-        (true, false) => Tap::whole(exchange.endpoint),
+        (true, true) => Tap::stream(spoken),
+        (true, false) => Tap::whole(spoken),
     };
     let tap =
         if guard.is_some_and(|guard| guard.limits.repetition) { tap.watching_repetition() } else { tap };
@@ -182,45 +206,6 @@ fn tap(exchange: &Exchange, success: bool, events: bool, guard: Option<Guard>) -
     let tap = if counts { tap.counting_words() } else { tap };
     if exchange.wants_json { tap.judging_json() } else { tap }
 }
-
-/// What the head of an answer says of its body, of each field the first. One walk is cheaper than a look for each.
-#[derive(Default)]
-struct Told {
-    /// It is an event stream.
-    events: bool,
-    encoding: Option<String>,
-    /// It has a length, or comes in chunks.
-    framed: bool,
-}
-
-impl Told {
-    fn of(headers: &HeaderMap) -> Self {
-        let (mut kind, mut encoding, mut framed) = (None, None, false);
-        for (name, value) in headers {
-            if *name == header::CONTENT_TYPE {
-                kind.get_or_insert(value);
-            } else if *name == header::CONTENT_ENCODING {
-                encoding.get_or_insert(value);
-            } else {
-                framed |= *name == header::CONTENT_LENGTH || *name == header::TRANSFER_ENCODING;
-            }
-        }
-        Self {
-            events: kind.is_some_and(is_event_stream),
-            encoding: encoding.and_then(|value| value.to_str().ok()).map(str::to_owned),
-            framed,
-        }
-    }
-}
-
-fn is_event_stream(kind: &HeaderValue) -> bool {
-    let begins = |kind: &str| {
-        kind.get(..EVENT_STREAM.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENT_STREAM))
-    };
-    kind.to_str().is_ok_and(begins)
-}
-
-const EVENT_STREAM: &str = "text/event-stream";
 
 impl Relay {
     /// The next piece for the caller.
@@ -241,6 +226,7 @@ impl Relay {
             if let Some(bytes) = self.ready.pop_front() {
                 return Poll::Ready(Some(Ok(self.frame(bytes))));
             }
+            let may_be_cut = self.cut.is_some() && self.is_between_events();
             match &mut self.state {
                 State::Over => return Poll::Ready(None),
                 State::LastWords(sleep) => {
@@ -259,8 +245,13 @@ impl Relay {
                     self.break_off(Outcome::Cut);
                     continue;
                 }
-                State::Flowing if self.cut.is_some() && self.tap.between_events() => {
+                State::Flowing if may_be_cut => {
                     self.cut_off();
+                    continue;
+                }
+                // What cannot be read cannot be translated.
+                State::Flowing if self.translation.as_ref().is_some_and(|it| it.is_broken()) => {
+                    self.break_off(Outcome::Cut);
                     continue;
                 }
                 State::Flowing => {}
@@ -272,7 +263,7 @@ impl Relay {
                     }
                 }
                 Piece::Silence(comment) => return Poll::Ready(Some(Ok(Frame::data(comment)))),
-                Piece::End if self.ends_too_early() => self.break_off(Outcome::Cut),
+                Piece::End if self.ends_too_early() || self.ends_untold() => self.break_off(Outcome::Cut),
                 Piece::End => self.end(),
                 Piece::Broken => self.break_off(Outcome::Cut),
                 Piece::TooSlow => self.break_off(Outcome::Timeout),
@@ -298,6 +289,7 @@ impl Relay {
             State::Over => self.ready.is_empty(),
             State::Flowing => {
                 self.filter.is_none()
+                    && self.translation.is_none()
                     && self.cut.is_none()
                     && self.ready.is_empty()
                     && self.body.is_end_stream()
@@ -308,8 +300,8 @@ impl Relay {
 
     /// How long the answer is, where that is known and stays true.
     pub(crate) fn size_hint(&self) -> SizeHint {
-        match (&self.filter, &self.state) {
-            (None, State::Flowing) if self.ready.is_empty() => self.body.size_hint(),
+        match (&self.filter, &self.translation, &self.state) {
+            (None, None, State::Flowing) if self.ready.is_empty() => self.body.size_hint(),
             _ => SizeHint::default(),
         }
     }
@@ -385,6 +377,9 @@ impl Relay {
 
     /// A piece on its way: looked at, and given back where nothing has to be cut out of it.
     fn pass(&mut self, mut bytes: Bytes) -> Option<Bytes> {
+        if self.translation.is_some() {
+            return self.translate(&bytes);
+        }
         let behind = self.cut.and_then(|_| self.tap.rest_of_event(&bytes)).map(|rest| bytes.split_off(rest));
         self.tap.feed(&bytes);
         if let Some(watched) = &mut self.exchange.watched {
@@ -402,13 +397,17 @@ impl Relay {
             bytes = [bytes, behind].concat().into();
         }
         self.learn();
-        if self.events && self.exchange.first_token.is_none() && self.tap.facts().content_started {
-            self.exchange.first_token = Some(clock::now().saturating_duration_since(self.exchange.started));
-        }
+        self.note_first_token();
         let Some(filter) = &mut self.filter else { return Some(bytes) };
         let ready = &mut self.ready;
         filter.feed(bytes, &mut |bytes| ready.push_back(bytes));
         None
+    }
+
+    fn note_first_token(&mut self) {
+        if self.events && self.exchange.first_token.is_none() && self.tap.facts().content_started {
+            self.exchange.first_token = Some(clock::now().saturating_duration_since(self.exchange.started));
+        }
     }
 
     /// Ends an answer out of shape as its API ends one that has reached its limit of length, and leaves the provider.
@@ -420,13 +419,15 @@ impl Relay {
         }
         let facts = self.tap.facts();
         if !facts.complete && !facts.error {
+            let callers = self.callers();
             let parts = CutParts {
-                facts,
-                open_block: self.tap.open_block(),
-                sequence: self.tap.next_sequence(),
+                facts: callers.facts(),
+                open_block: callers.open_block(),
+                sequence: callers.next_sequence(),
                 now_s: clock::unix_ms() / 1000,
             };
-            self.ready.push_back(cut_events(self.exchange.endpoint, &parts).into());
+            let events = cut_events(self.exchange.endpoint, &parts);
+            self.ready.push_back(events.into());
             if let (Some(route), Some(decision)) = (&self.exchange.route, &self.exchange.decision)
                 && let Some(series) = route.model_series(decision.place(route))
             {
@@ -487,12 +488,22 @@ impl Relay {
         }
     }
 
+    /// What was learned goes to the exchange. The answer's id is the one that the caller knows it by.
+    fn take_facts(&mut self) {
+        if self.tap.facts().blind {
+            return;
+        }
+        let mut facts = self.tap.take_facts();
+        if let Some(translation) = &self.translation {
+            facts.answer_id = translation.callers().facts().answer_id.clone();
+        }
+        self.exchange.facts = Some(facts);
+    }
+
     fn settle(&mut self, outcome: Outcome) {
         self.learn();
         self.exchange.outcome = Some(outcome);
-        if !self.tap.facts().blind {
-            self.exchange.facts = Some(self.tap.take_facts());
-        }
+        self.take_facts();
         self.state = State::Over;
     }
 
@@ -527,8 +538,8 @@ impl Relay {
             param: None,
             request_id: self.exchange.id.as_str(),
         };
-        let event = error_event(self.exchange.endpoint, &parts, self.tap.next_sequence());
-        if self.tap.between_events() {
+        let event = error_event(self.exchange.endpoint, &parts, self.callers().next_sequence());
+        if self.is_between_events() {
             return event;
         }
         // Half an event has been sent: an empty line ends it, so that ours is an event of its own.
@@ -560,39 +571,7 @@ impl Drop for Relay {
             // Nobody misses anything who leaves at the last event; SDKs leave at an error.
             self.exchange.outcome = Some(self.outcome());
         }
-        if !self.tap.facts().blind {
-            // The caller went away; what the provider has told until then is billed.
-            self.exchange.facts = Some(self.tap.take_facts());
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn told(fields: &[(&'static str, &'static str)]) -> (bool, Option<String>, bool) {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.append(*name, HeaderValue::from_static(value));
-        }
-        let Told { events, encoding, framed } = Told::of(&headers);
-        (events, encoding, framed)
-    }
-
-    #[test]
-    fn a_head_tells_what_the_body_is() {
-        assert_eq!(told(&[]), (false, None, false));
-        assert_eq!(told(&[("content-type", "Text/Event-Stream; charset=utf-8")]), (true, None, false));
-        assert_eq!(told(&[("content-type", "text/event-strea")]), (false, None, false));
-        assert_eq!(told(&[("content-length", "3")]), (false, None, true));
-        assert_eq!(told(&[("transfer-encoding", "chunked")]), (false, None, true));
-        let twice = [
-            ("content-encoding", "gzip"),
-            ("content-type", "application/json"),
-            ("content-encoding", "br"),
-            ("content-type", "text/event-stream"),
-        ];
-        assert_eq!(told(&twice), (false, Some("gzip".to_owned()), false), "the first of each counts");
+        // The caller went away; what the provider has told until then is billed.
+        self.take_facts();
     }
 }

@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header};
 use smallvec::SmallVec;
 
+use super::cross::{self, Dropped, Foreign};
 use super::head::{Going, Said, target_of};
 use super::refuses_sampling;
 use crate::config::ForeignReasoning;
@@ -19,6 +20,7 @@ use crate::proxy::decide::{Answerer, Decision};
 use crate::proxy::error::ProxyError;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::identify::{Held, Identified, Place};
+use crate::proxy::worker::RequestId;
 use crate::snapshot::{ModelPlan, ProviderKey, ProviderPlan, View};
 use crate::wire::{Edits, Endpoint, Frames, Param, ParamEdit, PromptMode, RequestView};
 
@@ -27,6 +29,8 @@ use crate::wire::{Edits, Endpoint, Frames, Param, ParamEdit, PromptMode, Request
 pub(crate) struct Original {
     /// What it sees.
     pub(crate) snapshot: Arc<View>,
+    /// Its id.
+    id: RequestId,
     /// Which call it is.
     pub(crate) endpoint: Endpoint,
     /// A stream was asked for.
@@ -92,6 +96,11 @@ impl Candidate {
         }
     }
 
+    /// In which call it is asked what a request to `endpoint` asks; that one where nobody has found out that it cannot be.
+    pub(crate) fn asked_in(&self, endpoint: Endpoint) -> Endpoint {
+        self.provider.provider.kind.asked_in(endpoint).unwrap_or(endpoint)
+    }
+
     /// The candidate's name in records: the configuration's, or `other`.
     pub(crate) fn label(&self) -> &str {
         self.model.as_ref().map_or("other", |plan| &plan.model.name)
@@ -114,6 +123,7 @@ impl Original {
             .is_some_and(|conversation| decision.strips_reasoning(conversation, view, &held.bytes));
         Some(Self {
             snapshot: Arc::clone(&exchange.snapshot),
+            id: exchange.id,
             endpoint: exchange.endpoint,
             stream: exchange.stream,
             body: held.bytes.clone(),
@@ -180,9 +190,20 @@ impl Original {
             None => asked.clone(),
         };
         let in_path = model.as_deref().filter(|_| provider.version_query.is_some());
-        let target = target_of(&self.uri, &self.place, provider, in_path)?;
-        let frames = self.splice(candidate, changes, asked.as_deref(), written)?;
+        let spoken = candidate.asked_in(self.endpoint);
+        let crosses = spoken != self.endpoint;
+        let target = match crosses {
+            false => target_of(&self.uri, &self.place, provider, in_path)?,
+            true => cross::target(spoken, provider, in_path)?,
+        };
+        let frames = match crosses {
+            false => self.splice(candidate, changes, asked.as_deref(), written)?,
+            true => self.translated(candidate, changes, spoken, written)?,
+        };
         let mut headers = self.headers.clone();
+        if crosses {
+            cross::headers(&mut headers, spoken, &mut Vec::new());
+        }
         Going {
             context: self.snapshot.context_headers.as_slice(),
             host: &provider.host,
@@ -227,24 +248,10 @@ impl Original {
         asked: Option<&str>,
         written: Option<&ModelPlan>,
     ) -> Result<Frames, ProxyError> {
-        let mut edits = Edits::new(&self.view, &self.body);
         // The caller was told of what its own request cannot take; of a copy nobody is.
         let mut dropped = Vec::new();
-        if let Some(plan) = written {
-            edits.model(plan.model.upstream_json.clone());
-        }
-        if let Some((text, mode)) = &changes.prompt {
-            edits.system_prompt(*mode, text).map_err(ProxyError::bad_json)?;
-        }
-        if !changes.params.is_empty() {
-            edits.params(&changes.params, self.refuses_sampling, &mut dropped);
-        }
-        if let Some(names) = &self.denied_tools {
-            edits.deny_tools(names, &mut dropped);
-        }
-        if self.strips || self.strips_for(candidate) {
-            edits.strip_reasoning(&mut dropped);
-        }
+        let params = (&*changes.params, self.refuses_sampling);
+        let mut edits = self.edits(candidate, changes, params, written)?;
         if let Some(plan) = &candidate.model {
             let is_its_own = candidate.as_sent
                 || asked.is_some_and(|name| {
@@ -261,5 +268,57 @@ impl Original {
             edits.include_usage();
         }
         Ok(edits.frames())
+    }
+
+    /// The same as another dialect says it.
+    fn translated(
+        &self,
+        candidate: &Candidate,
+        changes: &Changes,
+        to: Endpoint,
+        written: Option<&ModelPlan>,
+    ) -> Result<Frames, ProxyError> {
+        let foreign = Foreign {
+            from: self.endpoint,
+            to,
+            provider: &candidate.provider,
+            model: candidate.model.as_deref(),
+            as_sent: candidate.as_sent,
+            params: &changes.params,
+            id: self.id.unique(),
+            touched: &self.snapshot.touched_members,
+        };
+        let params = foreign.params_before();
+        let edits = self.edits(candidate, changes, (&params, false), written)?;
+        let crossed = foreign.write(edits.frames().concat(), &mut Dropped::default())?;
+        Ok(crossed.frames)
+    }
+
+    /// What the copy says otherwise, and what the caller's own request says otherwise too, written.
+    fn edits(
+        &self,
+        candidate: &Candidate,
+        changes: &Changes,
+        (params, refuses_sampling): (&[ParamEdit], bool),
+        written: Option<&ModelPlan>,
+    ) -> Result<Edits<'_>, ProxyError> {
+        let mut edits = Edits::new(&self.view, &self.body);
+        let mut dropped = Vec::new();
+        if let Some(plan) = written {
+            edits.model(plan.model.upstream_json.clone());
+        }
+        if let Some((text, mode)) = &changes.prompt {
+            edits.system_prompt(*mode, text).map_err(ProxyError::bad_json)?;
+        }
+        if !params.is_empty() {
+            edits.params(params, refuses_sampling, &mut dropped);
+        }
+        if let Some(names) = &self.denied_tools {
+            edits.deny_tools(names, &mut dropped);
+        }
+        if self.strips || self.strips_for(candidate) {
+            edits.strip_reasoning(&mut dropped);
+        }
+        Ok(edits)
     }
 }

@@ -1,14 +1,15 @@
 //! 4: the Decision is applied to the request: the few bytes that it names, and the headers that must not leave the house.
 
 mod copy;
+mod cross;
 mod head;
 mod own;
 mod spare;
 
-pub(crate) use spare::Spare;
-
 pub(crate) use copy::{Candidate, Changes, Original};
+pub(crate) use cross::Dropped;
 pub(crate) use own::OwnRequest;
+pub(crate) use spare::Spare;
 
 use std::borrow::Cow;
 
@@ -26,7 +27,10 @@ use crate::proxy::error::{Phase, ProxyError};
 use crate::proxy::exchange::Exchange;
 use crate::proxy::identify::{Held, Identified, Sought, Streamed, Upload};
 use crate::snapshot::ProviderPlan;
+use crate::wire::translate::Memory;
 use crate::wire::{Edits, ErrorCode, Frames, RequestView};
+
+use cross::Foreign;
 
 /// What `x-dimmer-dropped` names where a prompt was decided for a call that has no place for one.
 const SYSTEM_PROMPT: &str = "system_prompt";
@@ -51,8 +55,17 @@ pub(crate) struct Outgoing {
     pub(crate) upload: Option<Rc<Upload>>,
     /// Which of the provider's own keys was put on it, by its place; none: the caller's, or nothing.
     pub(crate) key: Option<usize>,
+    /// What becomes of its answer.
+    pub(crate) back: Back,
+}
+
+/// What has to be done to an answer on its way back to the caller.
+#[derive(Debug, Default)]
+pub(crate) struct Back {
     /// dimmer asked for usage where the caller had not: it has to be taken out of the answer again.
     pub(crate) hide_usage: bool,
+    /// The request was translated, and so is the answer. Boxed: most are not.
+    pub(crate) translated: Option<Box<Memory>>,
 }
 
 /// Applies the exchange's decision. What was read stays, so that another target can be asked; the head goes, and is written down
@@ -70,26 +83,36 @@ pub(crate) fn rewrite(
         Answerer::Unknown { provider } | Answerer::PassThrough { provider } => Arc::clone(provider),
         Answerer::Reply(_) | Answerer::Nobody => return Err(undecided()),
     };
+    let spoken = cross::spoken(exchange.endpoint, &provider)?;
+    let crosses = spoken != exchange.endpoint;
     let in_path = provider.version_query.is_some();
     let model = in_path.then(|| leaving_model(decision, payload)).flatten();
-    let target = head::target(&parts.uri, identified, &provider, model.as_deref())?;
+    let target = match crosses {
+        false => head::target(&parts.uri, identified, &provider, model.as_deref())?,
+        true => cross::target(spoken, &provider, model.as_deref())?,
+    };
+    exchange.spoken = spoken;
     let retries = &provider.provider.retries;
     let tries_left = (retries.limited || retries.unavailable) && exchange.again < retries.attempts;
     let repeatable = matches!(payload, Payload::Read(..)) && (tries_left || !decision.rest.is_empty());
     exchange.repeatable = repeatable;
     let sent = head::credentials(exchange, identified, &parts.headers, &provider);
     exchange.callers_key_sent = sent == head::Credential::Callers;
-    let mut hide_usage = false;
+    let mut back = Back::default();
     let mut upload = None;
     let mut said = None;
     let body = match payload {
         Payload::Read(held, view) => {
             let sampling = refuses_sampling(exchange, &parts.headers);
-            let (frames, hides) = splice(exchange, &held.bytes, view, sampling)?;
-            hide_usage = hides;
+            let frames = match crosses {
+                false => splice(exchange, &held.bytes, view, sampling, &mut back.hide_usage)?,
+                true => translated(exchange, &held.bytes, view, &mut back)?,
+            };
             said = Some(head::Said { length: frames.len, decoded: held.decoded });
             RequestBody::held(frames)
         }
+        // What nobody could read is nothing that could be translated.
+        Payload::Unread(_) if crosses => return Err(undecided()),
         Payload::Unread(body) => match body.take().filter(|body| !http_body::Body::is_end_stream(body)) {
             None => RequestBody::empty(),
             Some(body) => {
@@ -101,11 +124,19 @@ pub(crate) fn rewrite(
     };
     *spare = repeatable.then(|| Spare::of(&parts.headers));
     let mut headers = std::mem::take(&mut parts.headers);
+    let callers =
+        (crosses && exchange.callers_key_sent).then(|| cross::callers_key(&headers, provider.provider.kind));
+    if crosses {
+        cross::headers(&mut headers, spoken, &mut exchange.dropped.known);
+    }
     head::headers(exchange, &mut headers, &provider, sent, said);
     if let Some(trace) = &mut exchange.trace {
         trace.send_on(&mut headers);
     }
-    if hide_usage || may_be_cut(exchange) {
+    if let Some(key) = callers {
+        cross::put_key(&mut headers, key);
+    }
+    if back.hide_usage || crosses || may_be_cut(exchange) {
         // What has to be cut out of the answer again, or to be ended in its middle, must come as it is.
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
@@ -118,7 +149,7 @@ pub(crate) fn rewrite(
         head::Credential::Ours(place) => Some(place),
         head::Credential::Callers | head::Credential::None => None,
     };
-    Ok(Outgoing { provider, request: Some(request), upload, key, hide_usage })
+    Ok(Outgoing { provider, request: Some(request), upload, key, back })
 }
 
 /// The answer is a stream that may be ended in flight.
@@ -137,37 +168,23 @@ fn leaving_model<'p>(decision: &'p Decision, payload: &'p Payload) -> Option<Cow
     }
 }
 
-/// The body with the decision's changes in it, and whether usage was asked for that the caller did not ask for.
-/// `refuses_sampling` is of [`crate::wire::refuses_sampling`].
+/// The body with the decision's changes in it. `refuses_sampling` is of [`crate::wire::refuses_sampling`]; `hide_usage` becomes whether
+/// usage was asked for that the caller did not ask for.
 fn splice(
     exchange: &mut Exchange,
     body: &Bytes,
     view: &RequestView,
     refuses_sampling: bool,
-) -> Result<(Frames, bool), ProxyError> {
+    hide_usage: &mut bool,
+) -> Result<Frames, ProxyError> {
     let Some(decision) = &exchange.decision else { return Err(undecided()) };
-    let mut edits = Edits::new(view, body);
     let mut dropped = Vec::new();
     let asked = view.model(body);
-    model(decision, asked.as_deref(), &mut edits);
-    if let Some((text, mode)) = &decision.prompt
-        && !edits.system_prompt(*mode, text).map_err(ProxyError::bad_json)?
-    {
-        dropped.push(SYSTEM_PROMPT.to_owned());
-    }
+    let mut edits = decided(decision, (body, view), asked.as_deref(), &mut dropped)?;
     if !decision.params.is_empty() {
         edits.params(&decision.params, refuses_sampling, &mut dropped);
     }
-    if let Some(names) = &decision.denied_tools {
-        edits.deny_tools(names, &mut dropped);
-    }
-    if let Some(conversation) = &exchange.conversation
-        && decision.strips_reasoning(conversation, view, body)
-    {
-        edits.strip_reasoning(&mut dropped);
-        let route = exchange.route.as_ref().map_or("", |route| route.name.as_str());
-        exchange.gateway().series.foreign_reasoning(route, ForeignAction::Stripped);
-    }
+    taken_out(exchange, decision, (body, view), &mut edits, &mut dropped);
     match (fit(exchange, decision, asked.as_deref()), &decision.answerer) {
         (Some(fit), _) => edits.fit(fit, &mut dropped),
         (None, Answerer::Model { plan, .. }) if !decision.params.is_empty() => {
@@ -177,9 +194,81 @@ fn splice(
     }
     let decides = exchange.route.as_ref().is_some_and(|route| route.decides);
     let asks = decides && exchange.stream && exchange.endpoint.usage_on_request();
-    let hide_usage = asks && !view.wants_usage(body) && edits.include_usage();
+    *hide_usage = asks && !view.wants_usage(body) && edits.include_usage();
+    exchange.dropped = Dropped { known: dropped, own: Vec::new() };
+    Ok(edits.frames())
+}
+
+/// The body as another dialect says it, with the decision's changes in it.
+fn translated(
+    exchange: &mut Exchange,
+    body: &Bytes,
+    view: &RequestView,
+    back: &mut Back,
+) -> Result<Frames, ProxyError> {
+    let Some(decision) = &exchange.decision else { return Err(undecided()) };
+    let (provider, model, as_sent) = match &decision.answerer {
+        Answerer::Model { plan, as_sent } => (&plan.provider, Some(&**plan), *as_sent),
+        Answerer::Unknown { provider } => (provider, None, true),
+        Answerer::Reply(_) | Answerer::Nobody | Answerer::PassThrough { .. } => return Err(undecided()),
+    };
+    let foreign = Foreign {
+        from: exchange.endpoint,
+        to: exchange.spoken,
+        provider,
+        model,
+        as_sent,
+        params: &decision.params,
+        id: exchange.id.unique(),
+        touched: &exchange.snapshot.touched_members,
+    };
+    let mut dropped = Dropped::default();
+    let asked = view.model(body);
+    let mut edits = decided(decision, (body, view), asked.as_deref(), &mut dropped.known)?;
+    // The version of Anthropic's API that the caller wants refuses nothing at another provider.
+    edits.params(&foreign.params_before(), false, &mut dropped.known);
+    taken_out(exchange, decision, (body, view), &mut edits, &mut dropped.known);
+    let crossed = foreign.write(edits.frames().concat(), &mut dropped)?;
+    back.translated = Some(Box::new(crossed.memory));
     exchange.dropped = dropped;
-    Ok((edits.frames(), hide_usage))
+    Ok(crossed.frames)
+}
+
+/// The model's name and the system prompt, written.
+fn decided<'v>(
+    decision: &Decision,
+    (body, view): (&Bytes, &'v RequestView),
+    asked: Option<&str>,
+    dropped: &mut Vec<String>,
+) -> Result<Edits<'v>, ProxyError> {
+    let mut edits = Edits::new(view, body);
+    model(decision, asked, &mut edits);
+    if let Some((text, mode)) = &decision.prompt
+        && !edits.system_prompt(*mode, text).map_err(ProxyError::bad_json)?
+    {
+        dropped.push(SYSTEM_PROMPT.to_owned());
+    }
+    Ok(edits)
+}
+
+/// Denied tools and reasoning that another model has signed, taken out.
+fn taken_out(
+    exchange: &Exchange,
+    decision: &Decision,
+    (body, view): (&Bytes, &RequestView),
+    edits: &mut Edits<'_>,
+    dropped: &mut Vec<String>,
+) {
+    if let Some(names) = &decision.denied_tools {
+        edits.deny_tools(names, dropped);
+    }
+    if let Some(conversation) = &exchange.conversation
+        && decision.strips_reasoning(conversation, view, body)
+    {
+        edits.strip_reasoning(dropped);
+        let route = exchange.route.as_ref().map_or("", |route| route.name.as_str());
+        exchange.gateway().series.foreign_reasoning(route, ForeignAction::Stripped);
+    }
 }
 
 /// Whether the version of Anthropic's API that the request asks for refuses sampling parameters.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header};
 
+use super::cross::ANTHROPIC_VERSION;
 use super::head::{Going, Said, target_of};
 use crate::clock;
 use crate::proxy::body::RequestBody;
@@ -10,9 +11,6 @@ use crate::proxy::error::ProxyError;
 use crate::proxy::identify::Place;
 use crate::snapshot::{KeyWish, ModelPlan};
 use crate::wire::{Edits, Endpoint, RequestView};
-
-/// The version of the Messages API in whose form dimmer asks.
-const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 
 /// What dimmer asks of its own accord.
 #[derive(Debug)]

@@ -19,7 +19,8 @@ const ERROR_MAX: usize = 16 * 1024;
 /// What is known of it so far; what was read stays when the time is over.
 #[derive(Debug)]
 pub(super) struct Answer {
-    endpoint: Endpoint,
+    /// Which call was made: the candidate may have been asked through another API than the caller's model.
+    pub(super) endpoint: Endpoint,
     began: Instant,
     status: Option<StatusCode>,
     tap: Option<Tap>,

@@ -92,7 +92,7 @@ fn candidate(
     if is_killed(&view.live, &candidate) {
         return Err((ShadowOutcome::Killed, "candidate"));
     }
-    if !candidate.provider.provider.kind.speaks(endpoint.dialect()) {
+    if candidate.provider.provider.kind.asked_in(endpoint).is_none() {
         return Err((ShadowOutcome::CannotTranslate, "dialect"));
     }
     if candidate.model.as_ref().is_some_and(|model| !model.model.allow.holds(context)) {

@@ -81,7 +81,7 @@ pub(super) async fn live(room: &Room, job: Box<Job>) {
     // What goes on its way holds what it needs of the body.
     drop(original);
     tally.began(aside.amount());
-    let answer = Answer::new(endpoint);
+    let answer = Answer::new(candidate.asked_in(endpoint));
     let (ended, answer) = answer.take(&room.apart, &candidate.provider, request, plan.shadow.timeout).await;
     drop((place, reservation));
     let cost = settle(aside, &plan, &candidate, &ended, &answer);

@@ -10,7 +10,7 @@ use crate::report::shadow::compare;
 use crate::units::PicoUsd;
 use crate::wire::{Collector, Content, Endpoint, Finish, Usage, Wanted};
 
-/// Writes both sides into the record of their end. Gives what the caller's answer and the candidate's say, where both are all there.
+/// Writes both sides into the record of their end; `endpoint` is the caller's. Gives what the caller's answer and the candidate's say, where both are all there.
 pub(super) fn write(
     attempt: &mut Attempt,
     endpoint: Endpoint,
@@ -20,7 +20,7 @@ pub(super) fn write(
 ) -> Option<(Content, Content)> {
     let (ended, answer, cost) = candidate;
     attempt.cost_pico = cost.map(|cost| cost.0);
-    let own = content(endpoint, &answer.passed).filter(|_| ended.outcome == ShadowOutcome::Ok);
+    let own = content(answer.endpoint, &answer.passed).filter(|_| ended.outcome == ShadowOutcome::Ok);
     let mut side = Side {
         ok: ended.outcome == ShadowOutcome::Ok,
         took_us: clock::micros(ended.took),

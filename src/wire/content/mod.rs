@@ -173,6 +173,7 @@ impl Stream {
             Seen::Event(event) => read_event(api, event, draft),
             Seen::Large(bytes) => large.hold(bytes, cap),
             Seen::LargeEnd => std::mem::take(large).read(api, draft),
+            Seen::Nothing => {}
         });
     }
 

@@ -114,6 +114,7 @@ fn codes_are_distinct_and_have_our_prefix_or_are_the_vendors_own() {
             ErrorCode::PreviousResponseNotFound
                 | ErrorCode::ConversationNotFound
                 | ErrorCode::ThreadNotFound
+                | ErrorCode::ThreadUnsupported
                 | ErrorCode::StoredNotFound
         );
         assert_ne!(code.as_str().starts_with("dimmer_"), vendors, "{code:?}");

@@ -185,7 +185,7 @@ impl ParamEdit {
 
     /// Whether the call that `endpoint` names could be given this value. Serves those who tell people.
     pub fn has_place(&self, endpoint: Endpoint) -> bool {
-        !matches!(self.param.place(endpoint), Place::Nowhere | Place::Idle)
+        self.param.has_place(endpoint)
     }
 }
 

@@ -400,7 +400,7 @@ impl Stream {
             }
             (Seen::Large(piece), Api::Responses) => responses.large(piece),
             (Seen::LargeEnd, Api::Responses) => responses.large_end(facts),
-            (Seen::Large(_) | Seen::LargeEnd, Api::Chat | Api::Messages) => {}
+            (Seen::Large(_) | Seen::LargeEnd, Api::Chat | Api::Messages) | (Seen::Nothing, _) => {}
         });
         facts.blind_events = scanner.blind_events().saturating_sub(responses.large_read());
     }

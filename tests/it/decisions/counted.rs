@@ -219,7 +219,7 @@ fn a_missing_key_is_counted_on_every_slot() {
     assert_eq!(missing as u32, 1);
 }
 
-/// A flag that sends callers to a model of the other API fails all of its users: nobody may have to guess why.
+/// A flag that sends callers to a model of which their call can ask nothing fails all of its users: nobody may have to guess why.
 #[test]
 fn a_variant_that_cannot_be_reached_is_told_and_counted() {
     let world = World::start(
@@ -227,7 +227,7 @@ fn a_variant_that_cannot_be_reached_is_told_and_counted() {
          [flags.which]\nowner = \"o\"\npermanent = true\ndefault = \"gpt\"\n[[flags.which.rules]]\nname = \"ada\"\n\
          when = { targeting_key = \"ada\" }\nserve = \"claude\"\n[routes.r]\npath = \"/r\"\nmodel.flag = \"which\"\n",
     );
-    let answer = world.ask(Api::Chat, "/r", "x-user-id: ada\r\n");
+    let answer = world.ask(Api::Completions, "/r", "x-user-id: ada\r\n");
     assert_eq!((answer.status, answer.code().as_deref()), (400, Some("dimmer_cannot_translate")));
     wait_until("the request has ended", || {
         world.dimmer.metrics().metric("dimmer_requests_total", &[("route", "r")]) as u32 == 1

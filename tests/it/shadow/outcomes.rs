@@ -39,7 +39,7 @@ fn who_may_not_be_served_by_the_candidate_is_not_copied_to_it() {
 }
 
 #[test]
-fn a_candidate_of_the_other_api_gets_only_what_it_speaks() {
+fn a_candidate_of_the_other_api_gets_what_can_be_said_there() {
     let (primary, candidate) = (answers_well(Api::Chat), answers_well(Api::Messages));
     let text = config(Api::Chat, &primary, &candidate, ALL, "", "").replacen(
         &format!("[providers.c]\ndialect = \"openai\"\nbase_url = \"http://{}/v1\"", candidate.address),
@@ -48,15 +48,19 @@ fn a_candidate_of_the_other_api_gets_only_what_it_speaks() {
     );
     let text = text.replacen("provider = \"p\"\n\n[[routes", "provider = [\"p\", \"c\"]\n[[routes", 1);
     let dimmer = Dimmer::start(&text);
-    let answer =
-        request(dimmer.data, "POST", "/r/v1/chat/completions", JSON, Api::Chat.ask(false).as_bytes());
-    assert_eq!(answer.status, 200);
+    let ask = |path: &str, body: &str| {
+        let answer = request(dimmer.data, "POST", path, JSON, body.as_bytes());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    let two = Api::Chat.ask(false).replacen('{', r#"{"n":2,"#, 1);
+    ask("/r/v1/chat/completions", &two);
     wait_until("it is counted", || outcomes(&dimmer) == of(&[("cannot_translate", 1)]));
-    // A model that nobody knows goes to whoever speaks the API.
-    let body = Api::Messages.ask(false).replacen("m-1", "x-1", 1);
-    let answer = request(dimmer.data, "POST", "/r/v1/messages", JSON, body.as_bytes());
-    assert_eq!(answer.status, 200, "{}", answer.text());
+    ask("/r/v1/chat/completions", &Api::Chat.ask(false));
     wait_until("it is counted", || outcomes(&dimmer) == of(&[("cannot_translate", 1), ("ok", 1)]));
+    assert_eq!(candidate.last().line(), "POST /v1/messages HTTP/1.1");
+    // A model that nobody knows goes to whoever speaks the API.
+    ask("/r/v1/messages", &Api::Messages.ask(false).replacen("m-1", "x-1", 1));
+    wait_until("it is counted", || outcomes(&dimmer) == of(&[("cannot_translate", 1), ("ok", 2)]));
 }
 
 #[test]
