@@ -35,8 +35,8 @@ struct Seen {
     /// What the counters of this process said at the last look.
     evaluations: BTreeMap<String, u64>,
     requests: BTreeMap<String, u64>,
-    /// When that was, in whole seconds of the process's life.
-    looked_s: u64,
+    /// When that was, in whole seconds of the process's life; `None`: there was none yet.
+    looked_s: Option<u64>,
     /// When the records are to be asked again; `None`: they never were.
     ask_from: Option<Duration>,
     /// Something is to be kept.
@@ -159,8 +159,8 @@ impl Seen {
         (evaluations, requests): (BTreeMap<String, u64>, BTreeMap<String, u64>),
         (now_ms, uptime): (u64, Duration),
     ) {
-        let passed_s = uptime.as_secs().saturating_sub(self.looked_s);
-        self.looked_s = uptime.as_secs();
+        let before_s = self.looked_s.replace(uptime.as_secs());
+        let passed_s = before_s.map_or(0, |before_s| uptime.as_secs().saturating_sub(before_s));
         if self.watched.since_ms == 0 {
             self.watched.since_ms = now_ms;
         }
