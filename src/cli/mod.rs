@@ -14,6 +14,7 @@ mod impact;
 mod kill;
 mod kills;
 mod mock;
+mod plan;
 mod records;
 mod revive;
 mod rollback;
@@ -72,6 +73,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Say who would get what, and why, without sending anything
     Explain(explain::Arguments),
+    /// Say what a configuration would change before it serves: who moves, and what else
+    Plan(plan::Arguments),
     /// Show the flags, set the percentage of a rule
     Flags(flags::Arguments),
     /// Stop using a variant, a flag, a model, a provider, a tool, a route, or everything
@@ -132,6 +135,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments, &environment(), &mut out),
         Command::Schema(arguments) => schema::run(&arguments, &mut out),
         Command::Explain(arguments) => code(explain::run(&arguments, &mut out)),
+        Command::Plan(arguments) => code(plan::run(&arguments, &mut out)),
         Command::Flags(arguments) => code(flags::run(&arguments, &mut out)),
         Command::Kill(arguments) => code(kill::run(&arguments, &mut out)),
         Command::Revive(arguments) => code(revive::run(&arguments, &mut out)),

@@ -12,7 +12,6 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::config::Watched;
-use crate::config::files::read_text;
 use crate::config::keys::Node;
 use crate::config::{Environment, quantity};
 
@@ -78,8 +77,10 @@ impl Loading<'_> {
     /// Reads a text file named in the configuration and has it watched.
     pub(crate) fn read_file(&self, name: &str, bytes_max: u64) -> Result<String, String> {
         let path = self.base_dir.join(name);
-        self.watched.borrow_mut().push(Watched::now(&path));
-        read_text(&path, bytes_max).map_err(|message| format!("the file {name:?} {message}"))
+        if !self.env.rehearses() {
+            self.watched.borrow_mut().push(Watched::now(&path));
+        }
+        self.env.text(&path, bytes_max).map_err(|message| format!("the file {name:?} {message}"))
     }
 }
 

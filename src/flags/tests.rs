@@ -13,6 +13,7 @@ mod keys;
 mod panics;
 mod promises;
 mod rules;
+mod settled;
 mod units;
 mod vectors;
 

@@ -125,6 +125,10 @@ impl Contexts {
     fn note(&self, hash: u64, shape: &Arc<Shape>, context: &Context<'_>, endpoint: Endpoint, now: Duration) {
         let Some(key) = context.targeting_key else { return };
         let mut kept = self.kept();
+        // Somebody else may have lowered it meanwhile.
+        if hash > self.highest.load(Ordering::Relaxed) {
+            return;
+        }
         if key.len() > note::TEXT_MAX {
             kept.too_long = kept.too_long.saturating_add(1);
             return;
@@ -206,15 +210,7 @@ impl Contexts {
             }
         }
         highest = highest.min(self.since(since));
-        look.visits.retain(|(hash, _)| *hash <= highest);
-        let mut hashes: Vec<u64> = look.visits.iter().map(|(hash, _)| *hash).collect();
-        hashes.dedup();
-        look.users = u64::try_from(hashes.len()).unwrap_or(u64::MAX);
-        look.whole = highest == u64::MAX;
-        look.of = match look.whole {
-            true => look.users,
-            false => (look.users as f64 / (highest as f64 / u64::MAX as f64)).round() as u64,
-        };
+        look.up_to(highest);
         look
     }
 
@@ -227,6 +223,29 @@ impl Contexts {
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Look {
+    /// Leaves only those with a hash up to this: as good a sample of all, and smaller.
+    fn up_to(&mut self, highest: u64) {
+        self.visits.retain(|(hash, _)| *hash <= highest);
+        let mut hashes: Vec<u64> = self.visits.iter().map(|(hash, _)| *hash).collect();
+        hashes.dedup();
+        self.users = u64::try_from(hashes.len()).unwrap_or(u64::MAX);
+        self.whole = highest == u64::MAX;
+        self.of = match self.whole {
+            true => self.users,
+            false => (self.users as f64 / (highest as f64 / u64::MAX as f64)).round() as u64,
+        };
+    }
+
+    /// Leaves so many visits at most.
+    pub fn narrow(&mut self, visits: usize) {
+        if let Some((first_out, _)) = self.visits.get(visits) {
+            let highest = first_out.saturating_sub(1);
+            self.up_to(highest);
+        }
     }
 }
 

@@ -85,6 +85,8 @@ mod patience;
 #[cfg(test)]
 mod pins;
 #[cfg(test)]
+mod plan;
+#[cfg(test)]
 mod planted;
 #[cfg(test)]
 mod records;

@@ -60,6 +60,7 @@ pub(super) async fn answer(api: Arc<Api>, call: Call) -> Answered {
         Id::ReadRollback => read_rollback(&api, first(&call)),
         Id::ListBreakers => json(&Breakers { breakers: breakers::list(&api.breakers) }),
         Id::Explain => explain(&api, &call).await,
+        Id::Plan => plan::plan(&api, call).await,
         Id::ReadImpact => json(&reports::of_flag(&api, &call, first(&call)).await?),
         Id::ReadAdoption => json(&reports::of_route(&api, &call, first(&call)).await?),
         Id::ReadAudit => audit(&api, &call).await,

@@ -32,7 +32,7 @@ use crate::snapshot::{Breakers, Store};
 use access::{Caller, caller, from_here};
 use answers::{Answer, Content};
 pub(super) use body::Said;
-use operations::{Found, Operation, PREFIX, find};
+use operations::{Found, Id, Operation, PREFIX, find};
 use refusal::Refusal;
 
 /// What the API is about. One per process, shared by reference.
@@ -67,12 +67,16 @@ struct Call {
     /// What stands behind `?`.
     query: Vec<(String, String)>,
     body: Bytes,
+    /// The body is a configuration, not JSON.
+    toml: bool,
     who: String,
     role: Role,
 }
 
 /// The largest body: a question to it is a few lines.
 const BODY_MAX: usize = 1 << 20;
+/// The largest with a configuration and the files that it names: lists of customers have some MiB.
+const PLAN_BODY_MAX: usize = 16 << 20;
 /// A body that takes longer is not an operator's.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -121,9 +125,10 @@ impl Api {
         let query = query(operation, parts.uri.query().unwrap_or_default())?;
         let body = match parts.method {
             Method::GET | Method::HEAD => Bytes::new(),
-            _ => read(parts, body, operation.takes.is_some()).await?,
+            _ => read(parts, body, operation).await?,
         };
-        Ok(Call { operation, within, query, body, who: caller.who, role: caller.role })
+        let toml = is_toml(parts, operation);
+        Ok(Call { operation, within, query, body, toml, who: caller.who, role: caller.role })
     }
 }
 
@@ -163,20 +168,31 @@ fn query(operation: &Operation, text: &str) -> Result<Vec<(String, String)>, Ref
     Ok(found)
 }
 
-/// The body of a write. Its content type must be JSON, which a page of another site cannot send unasked.
-async fn read(parts: &Parts, body: Incoming, expected: bool) -> Result<Bytes, Refusal> {
+/// What the body says it is.
+fn kind(parts: &Parts) -> &str {
     let kind =
         parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    if expected && !kind.eq_ignore_ascii_case("application/json") {
+    kind.split(';').next().unwrap_or_default().trim()
+}
+
+fn is_toml(parts: &Parts, operation: &Operation) -> bool {
+    operation.id == Id::Plan && kind(parts).eq_ignore_ascii_case("application/toml")
+}
+
+/// The body of a write. Its content type must be JSON, or where a configuration is asked about TOML: a page of another site can send
+/// neither unasked.
+async fn read(parts: &Parts, body: Incoming, operation: &Operation) -> Result<Bytes, Refusal> {
+    let expected = operation.takes.is_some() && !is_toml(parts, operation);
+    let most = if operation.id == Id::Plan { PLAN_BODY_MAX } else { BODY_MAX };
+    if expected && !kind(parts).eq_ignore_ascii_case("application/json") {
         let message = "send the body as JSON, with the header `Content-Type: application/json`";
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
     }
-    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_MAX).collect()).await;
+    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, most).collect()).await;
     match collected {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let message = format!("the body is larger than {BODY_MAX} bytes");
+            let message = format!("the body is larger than {most} bytes");
             Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message))
         }
         Ok(Err(_)) => Err(Refusal::bad("the body broke off")),

@@ -5,7 +5,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use crate::config::Role;
-use crate::control::api::operations::{Also, Gives, OPERATIONS, Operation, PREFIX};
+use crate::control::api::operations::{Also, Gives, Id, OPERATIONS, Operation, PREFIX};
 use crate::control::api::shapes::Problem;
 
 /// The document.
@@ -89,7 +89,10 @@ fn described(operation: &Operation, problem: &Value, generator: &mut SchemaGener
         "responses": answers,
     });
     if let (Some(takes), Some(members)) = (operation.takes, described.as_object_mut()) {
-        let content = content("application/json", takes(generator).to_value());
+        let mut content = content("application/json", takes(generator).to_value());
+        if operation.id == Id::Plan {
+            content["application/toml"] = json!({ "schema": { "type": "string" } });
+        }
         members.insert("requestBody".to_owned(), json!({ "required": true, "content": content }));
     }
     described

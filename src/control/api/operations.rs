@@ -6,12 +6,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use crate::config::Role;
 use crate::control::api::shapes::{
     Aim, Audit, Breakers, ConfigView, Done, ExplainAsk, FlagView, Flags, ForgetAsk, Forgotten, Kills,
-    Nothing, PreviewAsk, RecordsView, RollbackAsk, RollbackView, Rollbacks, SetPercent, Shadows,
+    Nothing, PlanAsk, PreviewAsk, RecordsView, RollbackAsk, RollbackView, Rollbacks, SetPercent, Shadows,
     WebhooksTested, Why,
 };
 use crate::report::adoption::Adoption;
 use crate::report::impact::Impact;
-use crate::report::plan::Preview;
+use crate::report::plan::{Plan, Preview};
 use crate::report::shadow::{Pairs, Report};
 
 /// Which operation: what answers is chosen by it, so that none can be in the table and not be served.
@@ -32,6 +32,7 @@ pub(super) enum Id {
     ListBreakers,
     ResetBreaker,
     Explain,
+    Plan,
     ReadImpact,
     ReadAdoption,
     ReadAudit,
@@ -265,6 +266,17 @@ pub(super) static OPERATIONS: &[Operation] = &[
             "/explain",
             (Some(of::<ExplainAsk>), Gives::Object),
             "Who would get what now, and why; nothing is sent and nothing is changed",
+        )
+    },
+    Operation {
+        role: Role::Viewer,
+        also: &[],
+        ..write(
+            Id::Plan,
+            "plan",
+            "/plan",
+            (Some(of::<PlanAsk>), Gives::Json(of::<Plan>)),
+            "What a configuration would change if it served: who of the users seen moves, and everything else; nothing is changed",
         )
     },
     Operation {

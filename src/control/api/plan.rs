@@ -2,18 +2,73 @@
 
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use crate::clock;
-use crate::config::parse_duration;
+use crate::config::{ProcessEnvironment, parse_duration, rehearse};
 use crate::control::api::answers::{Answered, body, json, percent, two};
 use crate::control::api::refusal::Refusal;
-use crate::control::api::shapes::PreviewAsk;
+use crate::control::api::shapes::{PlanAsk, PreviewAsk};
 use crate::control::api::{Api, Call};
 use crate::control::targets;
 use crate::record::Look;
-use crate::report::plan::{self, window_words};
+use crate::report::plan::{self, Question, Seen, window_words};
 
 /// A preview looks back so far unless it says otherwise: who is there now.
 const PREVIEW_WINDOW: Duration = Duration::from_secs(3600);
+
+/// A plan looks back as far as there is something to see.
+const PLAN_WINDOW: Duration = Duration::from_secs(7 * 86_400);
+/// One at a time: each may hold a large file and some ten thousand contexts.
+static TURN: Semaphore = Semaphore::const_new(1);
+
+/// `POST /plan`
+pub(super) async fn plan(api: &Api, call: Call) -> Answered {
+    let ask: PlanAsk = match call.toml {
+        false => body(&call)?,
+        true => match String::from_utf8(call.body.into()) {
+            Ok(toml) => PlanAsk { toml, ..PlanAsk::default() },
+            Err(_) => return Err(Refusal::bad("the body is not UTF-8, which TOML is")),
+        },
+    };
+    let window = window(ask.window.as_deref(), PLAN_WINDOW)?;
+    let Ok(_turn) = TURN.acquire().await else {
+        return Err(Refusal::unavailable("unavailable", "the process ends"));
+    };
+    let view = api.store.load_full();
+    let state = api.switchboard.state();
+    let Looked { mut look, since } = look(api, window);
+    let told = aside(move || {
+        if let Some(look) = &mut look {
+            look.narrow(WORK_MAX / (WORK_LEAST + ask.toml.len()));
+        }
+        let now_s = i64::try_from(clock::unix_seconds()).unwrap_or(i64::MAX);
+        let name: String = ask.name.as_deref().unwrap_or("routes.toml").chars().take(NAME_MAX).collect();
+        let new = match rehearse(&ask.toml, &name, &ask.files, &ProcessEnvironment { now_s }) {
+            Ok(new) => new,
+            Err(errors) => return plan::wrong(&errors),
+        };
+        let seen = Seen {
+            users: look.as_ref().map_or(0, |look| look.users),
+            of: look.as_ref().map_or(0, |look| look.of),
+            whole: look.as_ref().is_some_and(|look| look.whole),
+            window: window_words(window),
+            since,
+        };
+        let question = Question { now: &view.config, new: &new, state: &state, look: look.as_ref(), now_s };
+        plan::plan(&question, seen)
+    })
+    .await?;
+    json(&told)
+}
+
+/// Users times the file's bytes: some seconds' work. A file of a usual size is held against all users of the sample, a very large one against
+/// fewer, and says so.
+const WORK_MAX: usize = 4_000_000_000;
+const WORK_LEAST: usize = 10_000;
+
+/// More of a file's name is not said again.
+const NAME_MAX: usize = 200;
 
 /// `POST /flags/{key}/rules/{rule}/preview`
 pub(super) async fn preview(api: &Api, call: &Call) -> Answered {

@@ -338,6 +338,24 @@ pub struct ExplainAsk {
     pub request_id: Option<String>,
 }
 
+/// `POST /plan`. As `application/toml` the body is the file itself, which then names no other files.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanAsk {
+    /// The text of a routes.toml.
+    pub toml: String,
+    /// What messages call it; `routes.toml` unless given.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The texts of the files that it names, such as prompts and lists, by these names: none is read from the gateway's disk. Files of
+    /// secrets are not wanted.
+    #[serde(default)]
+    pub files: std::collections::BTreeMap<String, String>,
+    /// How far back to look for users, such as `24h`; seven days unless given, and at most.
+    #[serde(default)]
+    pub window: Option<String>,
+}
+
 /// `POST /breakers/{id}/reset`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -202,12 +202,15 @@ fn orphans(new: &Config, state: &RunState) -> Vec<String> {
 
 /// Keys that are read once.
 fn at_the_next_start(question: &Question<'_>) -> Vec<String> {
-    let keys = ["server.listen", "server.workers", "server.tls", "admin.listen", "state", "records"];
+    let keys = ["server.listen", "server.workers", "admin.listen", "state", "records"];
     let value = |config: &Config, key: &str| -> Option<Value> {
         key.split('.').try_fold(config.written.clone(), |value, part| value.get(part).cloned())
     };
+    let has_tls = |config: &Config| value(config, "server.tls").is_some();
+    // Another certificate is taken at once; whether there is one is not.
+    let tls = (has_tls(question.now) != has_tls(question.new)).then_some(&"server.tls");
     let differs = keys.iter().filter(|key| value(question.now, key) != value(question.new, key));
-    differs.map(|key| format!("{key} takes effect with the next start")).collect()
+    differs.chain(tls).map(|key| format!("{key} takes effect with the next start")).collect()
 }
 
 /// What could not be known, and what was not looked at.

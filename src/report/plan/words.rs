@@ -24,7 +24,7 @@ pub(super) fn rule(
         (None, None) => return String::new(),
         (None, Some(is)) => return format!("new, at {is} %: it takes {}", people(after)),
         (Some(was), None) => {
-            return format!("gone, it was at {was} %: {} left it", people(before));
+            return format!("gone; at {was} % it took {}", people(before));
         }
         (Some(was), Some(is)) if was < is => format!("raised from {was} % to {is} %"),
         (Some(was), Some(is)) if was > is => format!("lowered from {was} % to {is} %"),

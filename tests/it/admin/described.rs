@@ -34,6 +34,13 @@ fn calls() -> Vec<(&'static str, &'static str, Value, u16)> {
         ("listBreakers", "/breakers", Value::Null, 200),
         ("resetBreaker", "/breakers/route:r/model:no-model/reset", json!({ "reason": "r" }), 404),
         ("explain", "/explain", json!({ "route": "r", "targeting_key": "u" }), 200),
+        (
+            "plan",
+            "/plan",
+            json!({ "toml": "[providers.sim]\ndialect = \"mock\"\n[routes.default]\n", "window": "1d" }),
+            200,
+        ),
+        ("plan", "/plan", json!({ "toml": "[routes.r]\nmodel = 1\n" }), 200),
         ("readAudit", "/audit?after=0&limit=3", Value::Null, 200),
         // It waits until the store is there.
         ("forgetRecords", "/records/forget", json!({ "user": "u", "reason": "r" }), 200),
