@@ -8,7 +8,7 @@ use super::side::{Side, SideFlag};
 use super::tally::{Pair, Tally};
 use super::{Question, Seen, differences, percent_at, rule_of, words};
 use crate::config::{AttributeSpec, Config};
-use crate::flags::{By, Flag, Lifetime, Rule, Serve};
+use crate::flags::{By, Flag, Rule, Serve};
 use crate::names::KillTarget;
 use crate::record::Look;
 use crate::state::RunState;
@@ -98,9 +98,6 @@ fn is_without_control(flag: &Flag, rule: &Rule, percent: Percent) -> bool {
 }
 
 fn of_flag(question: &Question<'_>, pair: &Pair<'_, '_>, tally: &Tally, all: &mut Vec<String>) {
-    if let Some(new) = pair.new {
-        expired(new.flag, question.now_s, all);
-    }
     let (Some(now), Some(new)) = (pair.now, pair.new) else { return };
     let key = &now.flag.key;
     let name = |flag: &Flag, variant| {
@@ -142,15 +139,6 @@ fn of_flag(question: &Question<'_>, pair: &Pair<'_, '_>, tally: &Tally, all: &mu
         all.push(format!(
             "flag `{key}`: its variant `{}` is killed, and stays so: who is to get it gets the default",
             variant.name
-        ));
-    }
-}
-
-fn expired(flag: &Flag, now_s: i64, all: &mut Vec<String>) {
-    if matches!(flag.lifetime, Lifetime::Expires(at) if at <= now_s) {
-        all.push(format!(
-            "flag `{}` is past its date: it still decides; take it out, or give it more time",
-            flag.key
         ));
     }
 }
