@@ -167,8 +167,13 @@ fn explained(dimmer: &Dimmer, number: usize) -> Given {
         .collect()
 }
 
-/// One edit after the other: what to look for, what stands in its place, and what the plan says besides.
-const EDITS: &[(&str, &[(&str, &str)], &str)] = &[
+/// What is looked for, and what stands in its place.
+type Replaced = (&'static str, &'static str);
+/// What it is, what it replaces, and what the plan says besides.
+type Edit = (&'static str, &'static [Replaced], &'static str);
+
+/// One edit after the other, each on top of those before.
+const EDITS: &[Edit] = &[
     ("a percentage is raised", &[("percent = 20\n", "percent = 45\n")], "rules.canary.percent was 20, is 45"),
     ("a split's is raised", &[("percent = 50\n", "percent = 80\n")], "rules.abc.percent was 50, is 80"),
     (
