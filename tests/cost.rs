@@ -45,7 +45,7 @@ struct Bound {
     calls: f64,
 }
 
-const BOUNDS: [Bound; 9] = [
+const BOUNDS: [Bound; 8] = [
     Bound {
         what: "2 KiB, bare route",
         config: "bare-route",
@@ -81,15 +81,6 @@ const BOUNDS: [Bound; 9] = [
         requests: [256, 2304],
         instructions: 296_000.0,
         calls: 9.0,
-    },
-    Bound {
-        what: "2 KiB, flags and a trace of each",
-        config: "traces",
-        kind: Kind::Whole(SMALL),
-        connections: 64,
-        requests: [256, 2304],
-        instructions: 200_000.0,
-        calls: 6.0,
     },
     Bound {
         what: "64 KiB, flags",
