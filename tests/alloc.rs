@@ -1,11 +1,16 @@
-//! Evaluating a flag never touches the heap. A binary of its own, because it swaps the allocator of the whole process for
+//! Evaluating a flag never touches the heap, nor does seeing a user again. A binary of its own, because it swaps the allocator of the whole process for
 //! one that counts; the count is kept per thread, so other tests of this binary cannot disturb it.
 
 #![expect(clippy::unwrap_used, reason = "a fixture that cannot be built must fail the test")]
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
-use dimmer::flags::{Context, FlagState, Reason, evaluate};
+use dimmer::config::{AttributeKind, AttributeSpec, Source};
+use dimmer::flags::{AttributeValue, Context, FlagState, Reason, evaluate};
+use dimmer::record::{Contexts, Limits, Shape, ShapeOf, user_hash};
+use dimmer::wire::Endpoint;
 
 #[path = "../benches/fixture/ten_rules.rs"]
 mod ten_rules;
@@ -53,4 +58,40 @@ fn a_thousand_evaluations_allocate_nothing() {
     for reason in [Reason::TargetingMatch, Reason::Split, Reason::Default, Reason::Error] {
         assert!(served.iter().any(|found| found.reason == reason), "nobody got {reason:?}");
     }
+}
+
+/// Of the users who ask a tenth is in the sample; the second time each is as before, and nothing is written.
+#[test]
+fn who_is_seen_again_allocates_nothing() {
+    let limits = Limits { users: EVALUATIONS / 10, bytes: 1 << 20, age: Duration::from_secs(3600) };
+    let contexts = Contexts::new(limits);
+    let from = Source::Header("x-tier".parse().unwrap());
+    let spec = AttributeSpec { name: "tier".into(), from, kind: AttributeKind::Text };
+    let shape =
+        Shape { attributes: vec![ShapeOf { place: 0, spec }], model: true, tools: true, ..Shape::default() };
+    let shape = Arc::new(shape);
+    let tools = ten_rules::tools();
+    let users: Vec<_> = (0..EVALUATIONS).map(|number| format!("user-{number}")).collect();
+    let custom = [Some(AttributeValue::Text("pro"))];
+    let see_all = || {
+        for user in &users {
+            let context = Context {
+                targeting_key: Some(user),
+                client: Some("web"),
+                route: "assistant",
+                request_model: Some("gpt-4o"),
+                request_stream: Some(true),
+                request_tools: Some(&tools),
+                custom: &custom,
+                ..Context::default()
+            };
+            contexts.saw(user_hash(user), &shape, &context, Endpoint::Chat);
+        }
+    };
+    let first = allocation_counter::measure(see_all);
+    assert!(first.count_total > 100, "they were noted: {first:?}");
+    let again = allocation_counter::measure(see_all);
+    assert_eq!(again.count_total, 0, "{again:?}");
+    let look = contexts.look(Duration::from_secs(60), dimmer::clock::uptime());
+    assert_eq!((look.users, look.visits.len()), (100, 100));
 }

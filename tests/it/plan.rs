@@ -229,7 +229,7 @@ const EDITS: &[(&str, &[(&str, &str)], &str)] = &[
                  rules = [{ name = \"half\", percent = 50, serve = 0.5 }]\n[routes.r]",
             ),
         ],
-        "flag `width` is past its date",
+        "flag \"width\": has expired: it still decides",
     ),
 ];
 

@@ -95,8 +95,8 @@ fn described(operation: &Operation, problem: &Value, generator: &mut SchemaGener
     });
     if let (Some(takes), Some(members)) = (operation.takes, described.as_object_mut()) {
         let mut content = content("application/json", takes(generator).to_value());
-        if operation.id == Id::Plan {
-            content["application/toml"] = json!({ "schema": { "type": "string" } });
+        if let (Id::Plan, Some(kinds)) = (operation.id, content.as_object_mut()) {
+            kinds.insert("application/toml".to_owned(), json!({ "schema": { "type": "string" } }));
         }
         members.insert("requestBody".to_owned(), json!({ "required": true, "content": content }));
     }

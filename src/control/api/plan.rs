@@ -55,7 +55,7 @@ pub(super) async fn plan(api: &Api, call: Call) -> Answered {
             window: window_words(window),
             since,
         };
-        let question = Question { now: &view.config, new: &new, state: &state, look: look.as_ref(), now_s };
+        let question = Question { now: &view.config, new: &new, state: &state, look: look.as_ref() };
         plan::plan(&question, seen)
     })
     .await?;

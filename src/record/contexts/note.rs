@@ -155,8 +155,17 @@ impl NotedContext {
             && self.stream.value().copied() == context.request_stream
             && same_text(&self.conversation, shape.conversation, context.conversation)
             && same_text(&self.model, read && shape.model, context.request_model)
-            && (!shape.tools || self.tools == tools(shape, context))
+            && self.has_tools_of(shape, context)
             && self.attributes.iter().zip(&shape.attributes).all(same)
+    }
+
+    fn has_tools_of(&self, shape: &Shape, context: &Context<'_>) -> bool {
+        let now = context.request_tools.filter(|tools| shape.tools && are_kept(tools));
+        match (&self.tools, now) {
+            (Noted::Is(noted), Some(now)) => noted == now,
+            (Noted::Unknown, None) => true,
+            _ => false,
+        }
     }
 
     /// What it takes, about.
@@ -203,10 +212,12 @@ fn text(now: Option<&str>) -> Noted<Box<str>> {
 
 /// All of them, or none: a list with holes would answer wrongly.
 fn tools(shape: &Shape, context: &Context<'_>) -> Noted<Vec<String>> {
-    match context.request_tools.filter(|_| shape.tools) {
-        Some(tools) if tools.len() <= TOOLS_MAX && tools.iter().all(|tool| tool.len() <= TEXT_MAX) => {
-            Noted::Is(tools.to_vec())
-        }
-        _ => Noted::Unknown,
+    match context.request_tools.filter(|tools| shape.tools && are_kept(tools)) {
+        Some(tools) => Noted::Is(tools.to_vec()),
+        None => Noted::Unknown,
     }
+}
+
+fn are_kept(tools: &[String]) -> bool {
+    tools.len() <= TOOLS_MAX && tools.iter().all(|tool| tool.len() <= TEXT_MAX)
 }

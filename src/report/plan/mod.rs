@@ -208,8 +208,6 @@ pub struct Question<'q> {
     pub state: &'q RunState,
     /// Who was seen; `None`: nobody is noted.
     pub look: Option<&'q Look>,
-    /// The present, in seconds since 1970.
-    pub now_s: i64,
 }
 
 /// A file that is wrong.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::side::{Assigned, Recalled, Side, SideFlag};
 use super::{Move, Open, RuleMoves};
 use crate::config::{AttributeKind, Config};
-use crate::flags::{By, VariantIndex};
+use crate::flags::{AttributeValue, By, VariantIndex};
 use crate::record::{Look, NotedContext};
 
 /// Different users, who come one after the other.
@@ -136,9 +136,9 @@ fn like(config: &Config, noted: &NotedContext) -> String {
         let declared = config.context.attributes.iter().any(|spec| of.means(spec));
         if let Some(value) = kept.value().filter(|_| listed && declared) {
             said.push(match value.as_value() {
-                crate::flags::AttributeValue::Text(text) => format!("{} {text}", of.spec.name),
-                crate::flags::AttributeValue::Bool(bool) => format!("{} {bool}", of.spec.name),
-                crate::flags::AttributeValue::Number(_) => continue,
+                AttributeValue::Text(text) => format!("{} {text}", of.spec.name),
+                AttributeValue::Bool(bool) => format!("{} {bool}", of.spec.name),
+                AttributeValue::Number(_) => continue,
             });
         }
     }

@@ -28,6 +28,7 @@ serve = "m"
 [[flags.f.rules]]
 name = "two"
 split = { m = 50, as_sent = 50 }
+percent = 12
 [routes.r]
 path = "/r"
 model.flag = "f"

@@ -8,7 +8,7 @@ use super::side::{Side, SideFlag};
 use super::tally::{Pair, Tally};
 use super::{Question, Seen, differences, percent_at, rule_of, words};
 use crate::config::{AttributeSpec, Config};
-use crate::flags::{By, Flag, Lifetime, Rule, Serve};
+use crate::flags::{Attribute, By, Flag, Rule, Serve, Slice, Variant};
 use crate::names::KillTarget;
 use crate::record::Look;
 use crate::state::RunState;
@@ -70,8 +70,8 @@ fn of_rules(pair: &Pair<'_, '_>, all: &mut Vec<String>) {
 }
 
 /// Each variant's name and slot.
-fn slots(flag: Option<&Flag>, slices: &[crate::flags::Slice]) -> Vec<(String, u32, u32)> {
-    let name = |slice: &crate::flags::Slice| {
+fn slots(flag: Option<&Flag>, slices: &[Slice]) -> Vec<(String, u32, u32)> {
+    let name = |slice: &Slice| {
         let variant = flag.and_then(|flag| flag.variant(slice.variant));
         variant.map_or_else(String::new, |variant| variant.name.to_string())
     };
@@ -98,9 +98,6 @@ fn is_without_control(flag: &Flag, rule: &Rule, percent: Percent) -> bool {
 }
 
 fn of_flag(question: &Question<'_>, pair: &Pair<'_, '_>, tally: &Tally, all: &mut Vec<String>) {
-    if let Some(new) = pair.new {
-        expired(new.flag, question.now_s, all);
-    }
     let (Some(now), Some(new)) = (pair.now, pair.new) else { return };
     let key = &now.flag.key;
     let name = |flag: &Flag, variant| {
@@ -134,7 +131,7 @@ fn of_flag(question: &Question<'_>, pair: &Pair<'_, '_>, tally: &Tally, all: &mu
             "flag `{key}` is killed, and stays so: nothing that its rules say counts until it is revived"
         ));
     }
-    let killed = |variant: &&crate::flags::Variant| {
+    let killed = |variant: &&Variant| {
         let target = KillTarget::Variant(key.clone(), variant.name.clone());
         question.state.kills.contains_key(&target)
     };
@@ -142,15 +139,6 @@ fn of_flag(question: &Question<'_>, pair: &Pair<'_, '_>, tally: &Tally, all: &mu
         all.push(format!(
             "flag `{key}`: its variant `{}` is killed, and stays so: who is to get it gets the default",
             variant.name
-        ));
-    }
-}
-
-fn expired(flag: &Flag, now_s: i64, all: &mut Vec<String>) {
-    if matches!(flag.lifetime, Lifetime::Expires(at) if at <= now_s) {
-        all.push(format!(
-            "flag `{}` is past its date: it still decides; take it out, or give it more time",
-            flag.key
         ));
     }
 }
@@ -326,18 +314,16 @@ fn looked_at(config: &Config) -> BTreeSet<String> {
     let spec = |place: u16| -> Option<&AttributeSpec> { config.context.attributes.get(usize::from(place)) };
     for rule in config.flags.iter().flat_map(|flag| &flag.rules) {
         let mut look = |attribute| match attribute {
-            crate::flags::Attribute::Custom(place) => {
-                names.extend(spec(place).map(|spec| spec.name.to_string()))
-            }
-            crate::flags::Attribute::Conversation => names.extend(["conversation".to_owned()]),
-            crate::flags::Attribute::RequestModel => names.extend(["request.model".to_owned()]),
-            crate::flags::Attribute::RequestTools => names.extend(["request.tools".to_owned()]),
+            Attribute::Custom(place) => names.extend(spec(place).map(|spec| spec.name.to_string())),
+            Attribute::Conversation => names.extend(["conversation".to_owned()]),
+            Attribute::RequestModel => names.extend(["request.model".to_owned()]),
+            Attribute::RequestTools => names.extend(["request.tools".to_owned()]),
             _ => {}
         };
         rule.when.attributes(&mut look);
         match rule.by {
-            By::Attribute(place) => look(crate::flags::Attribute::Custom(place)),
-            By::Conversation => look(crate::flags::Attribute::Conversation),
+            By::Attribute(place) => look(Attribute::Custom(place)),
+            By::Conversation => look(Attribute::Conversation),
             By::TargetingKey | By::Client | By::Request => {}
         }
     }
