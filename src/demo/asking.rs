@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use super::ledger::Ledger;
 use super::scrape::{Counted, counted};
 use crate::cli::client::{Client, segment};
+use crate::clock;
 use crate::control::api::shapes::{
     Aim, Audit, AuditView, BreakerView, Breakers, ConfigView, Done, FlagView, KillView, Kills, RecordsView,
     RollbackAsk, RollbackView, SetPercent,
@@ -120,9 +121,10 @@ impl Desk {
         self.get("/records")
     }
 
-    /// Each request that is kept.
-    pub(super) fn ledger(&self) -> Result<Ledger, String> {
-        Ledger::read(&self.client.text("/records/export?what=exposures")?)
+    /// Each request that is kept and came then or later.
+    pub(super) fn ledger(&self, since_ms: u64) -> Result<Ledger, String> {
+        let since = segment(&clock::rfc3339(since_ms));
+        Ledger::read(&self.client.text(&format!("/records/export?what=exposures&since={since}"))?)
     }
 
     /// The requests that the metrics have counted.

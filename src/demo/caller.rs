@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
@@ -14,12 +14,13 @@ use serde_json::json;
 use tokio::net::TcpStream;
 
 use super::crowd::{Api, Call};
+use crate::clock;
 
 /// The gateway as its callers have it.
 pub(super) struct Door {
     address: SocketAddr,
     /// Connections that nobody uses at the moment. Taken by a call, given back by its end.
-    idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
+    idle: Mutex<Vec<(Instant, SendRequest<Full<Bytes>>)>>,
 }
 
 /// An answer that was whole.
@@ -34,6 +35,8 @@ pub(super) struct Answer {
 const ANSWER_MAX: usize = 4 << 20;
 /// A caller that waits longer gives up, and counts as one who got an error.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Every app lets go of what is idle before the gateway does (75 s), so that no request meets a connection that closes.
+const IDLE_MAX: Duration = Duration::from_secs(20);
 /// How much of an answer's text a message may show.
 const SHOWN: usize = 200;
 
@@ -105,7 +108,7 @@ impl Door {
         let id = id.and_then(|id| id.to_str().ok()).map(str::to_owned);
         let body = Limited::new(answer.into_body(), ANSWER_MAX).collect().await;
         let body = body.map_err(|error| format!("the answer broke off: {error}"))?.to_bytes();
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push((clock::now(), sender));
         Ok((status, id, body))
     }
 
@@ -113,8 +116,9 @@ impl Door {
     async fn connection(&self) -> Result<SendRequest<Full<Bytes>>, String> {
         loop {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let Some(mut sender) = idle else { break };
-            if sender.ready().await.is_ok() {
+            let Some((since, mut sender)) = idle else { break };
+            let fresh = clock::now().saturating_duration_since(since) < IDLE_MAX;
+            if fresh && sender.ready().await.is_ok() {
                 return Ok(sender);
             }
         }

@@ -34,7 +34,7 @@ pub(super) fn end(
     story.teller.chapter(7, "What happened when")?;
     let audit = story.desk.audit()?;
     times(story, &audit)?;
-    let ledger = story.desk.ledger()?;
+    let ledger = story.desk.ledger(story.noted.begun_ms)?;
     let counted = story.desk.counted()?;
     numbers(story, &ledger)?;
     callers(story, &counted, seen)?;

@@ -124,8 +124,9 @@ fn story(
 ) -> Result<Verdict, Failed> {
     let mut teller = Teller::new(out, options.json, options.color);
     greet(options, tempo, folder, gateway, &mut teller)?;
-    let traffic = Traffic::start(gateway.data, tempo.per_second, 0)?;
+    // Before the callers: whatever they ask is later than its beginning.
     let mut story = Story::new(teller, Desk::new(gateway.admin), *tempo, (gateway, folder), Arc::clone(bell));
+    let traffic = Traffic::start(gateway.data, tempo.per_second, 0)?;
     let told = story.tell();
     let seen = traffic.stop();
     let halt = match told {

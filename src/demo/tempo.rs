@@ -27,7 +27,7 @@ pub(super) struct Tempo {
     pub(super) shadow_percent: u32,
     /// Of the simulated models: the mean wait before the first token.
     pub(super) first_token: &'static str,
-    /// The same of the shadow's candidate, which is quicker.
+    /// The same of the shadow's candidate.
     pub(super) quick_first_token: &'static str,
     /// Of the simulated models: the mean wait between two tokens.
     pub(super) per_token: &'static str,
@@ -45,8 +45,8 @@ pub(super) const FAST: Tempo = Tempo {
     min_requests: 20,
     cooldown: "10s",
     shadow_percent: 80,
-    first_token: "40ms",
-    quick_first_token: "15ms",
+    first_token: "200ms",
+    quick_first_token: "60ms",
     per_token: "1ms",
 };
 

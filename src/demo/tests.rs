@@ -27,7 +27,11 @@ fn its_configuration_is_right_at_every_pace() {
             let text = world::text(&tempo, here, here, shadow);
             assert!(!text.contains('@'), "a mark is left:\n{text}");
             let config = loaded(&text);
-            assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+            // The canary begins with nobody, and who stands in at the support desk reads less than its model.
+            let known = ["takes nobody as it stands", "reads 128000 tokens at most"];
+            let is_known = |warning: &&String| known.iter().any(|part| warning.contains(part));
+            let unexpected: Vec<&String> = config.warnings.iter().filter(|one| !is_known(one)).collect();
+            assert!(unexpected.is_empty(), "{unexpected:?}");
             let route = config.routes.iter().find(|route| route.name.as_str() == world::ROUTE).unwrap();
             assert_eq!(route.shadows.len(), usize::from(shadow));
             let flag = config.flags.iter().find(|flag| flag.key.as_str() == world::FLAG).unwrap();

@@ -46,7 +46,7 @@ impl Story<'_, '_> {
         self.until("answers without what was killed", |desk| {
             Ok((others(desk)? >= before + enough).then_some(()))
         })?;
-        let ledger = self.desk.ledger()?;
+        let ledger = self.desk.ledger(told_us / 1000)?;
         let later = |row: &Row| row.route == DESK && row.at_us > told_us;
         let (all, wrong) = (ledger.sum(later), ledger.sum(|row| later(row) && row.served == DESK_MODEL));
         let text = format!(

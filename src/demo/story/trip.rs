@@ -50,8 +50,9 @@ impl Story<'_, '_> {
             Ok((desk.impact(FLAG)?.left_out.not_tried >= enough).then_some(()))
         })?;
         self.stay(begun)?;
-        let tripped_us = self.noted.tripped_ms.unwrap_or_default().saturating_mul(1000);
-        let ledger = self.desk.ledger()?;
+        let tripped_ms = self.noted.tripped_ms.unwrap_or_default();
+        let tripped_us = tripped_ms.saturating_mul(1000);
+        let ledger = self.desk.ledger(tripped_ms)?;
         let after = |row: &Row| row.chose_canary() && row.at_us >= tripped_us;
         let rescued = |row: &Row| row.served == SAFE && row.fallback.is_some();
         let stood_in = ledger.sum(|row| after(row) && rescued(row));
