@@ -135,7 +135,7 @@ fn the_table_of_messages_is_what_happens() {
         "tools": [{ "type": "custom", "name": "f", "description": "d", "input_schema": { "type": "object", "x": 1 }, "strict": false, "cache_control": cached }],
         "tool_choice": { "type": "tool", "name": "f", "disable_parallel_tool_use": true },
         "output_config": { "format": { "type": "json_schema", "schema": { "type": "object" } } },
-        "thinking": { "type": "enabled", "budget_tokens": 2000 },
+        "thinking": { "type": "enabled", "budget_tokens": 20000 },
         "metadata": { "user_id": "u" },
     });
     check(Messages, Chat, &sample);

@@ -264,7 +264,8 @@ fn what_breaks_never_ends_as_whole() {
 fn errors_in_a_stream_are_the_callers() {
     let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}\n\n";
     let at = MESSAGE.find("event: content_block_stop").expect("events");
-    let stream = format!("{}{error}{}", &MESSAGE[..at], &MESSAGE[at..]);
+    let (before, after) = MESSAGE.split_at(at);
+    let stream = format!("{before}{error}{after}");
     let all = data(&of(memory(Chat, Messages, true), &stream));
     let last = all.last().expect("events");
     assert_eq!((&last["error"]["code"], &last["error"]["message"]), (&json!("overloaded"), &json!("busy")));
@@ -275,11 +276,9 @@ fn errors_in_a_stream_are_the_callers() {
         (&json!("error"), &json!("busy"), &json!(all.len() - 1))
     );
     let at = COMPLETION.find("data: {\"id\":\"chatcmpl-9z\",\"choices\"").expect("chunks");
-    let stream = format!(
-        "{}data: {{\"error\":{{\"message\":\"busy\",\"type\":\"server_error\",\"code\":null}}}}\n\n{}",
-        &COMPLETION[..at],
-        &COMPLETION[at..]
-    );
+    let (before, after) = COMPLETION.split_at(at);
+    let error = "data: {\"error\":{\"message\":\"busy\",\"type\":\"server_error\",\"code\":null}}\n\n";
+    let stream = format!("{before}{error}{after}");
     let told = of(memory(Messages, Chat, true), &stream);
     assert_eq!(told.last().and_then(|(name, _)| name.as_deref()), Some("error"));
     assert_eq!(data(&told).last().expect("events")["error"]["type"], "api_error");
