@@ -134,7 +134,8 @@ await run({
   },
 
   async models() {
-    const expected = ['assistant', 'team/helper', 'claude-c'];
+    const declared = ['gpt-a', 'gpt-b', 'gpt-b-slow', 'vectors', 'claude-c', 'gpt-azure', 'gpt-dated'];
+    const expected = ['assistant', 'team/helper', ...declared];
     for (const path of ['', '/chosen']) {
       for (const limit of [1, 2, 3]) {
         const listed = await collected(client(path).models.list({ limit }));

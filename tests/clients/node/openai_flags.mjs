@@ -197,7 +197,7 @@ await run({
     const aliases = ['assistant', 'team/helper'];
     for (const path of ['', '/chosen']) {
       const listed = (await collected(client(path).models.list())).map((model) => model.id);
-      assert.deepEqual(listed, [...aliases, 'gpt-a', 'gpt-b', 'gpt-b-slow', 'vectors', 'gpt-azure', 'gpt-dated']);
+      assert.deepEqual(listed, [...aliases, 'gpt-a', 'gpt-b', 'gpt-b-slow', 'vectors', 'claude-c', 'gpt-azure', 'gpt-dated']);
     }
     for (const alias of aliases) assert.equal((await client('/chosen').models.retrieve(alias)).id, alias);
     const error = await raises(OpenAI.NotFoundError, () => client('/chosen').models.retrieve('nobody'));

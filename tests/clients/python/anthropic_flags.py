@@ -163,7 +163,8 @@ def parameters():
 @case
 def models():
     listed = [model.id for model in client().models.list()]
-    equal(listed, ["assistant", "team/helper", "claude-c"])
+    declared = ["gpt-a", "gpt-b", "gpt-b-slow", "vectors", "claude-c", "gpt-azure", "gpt-dated"]
+    equal(listed, ["assistant", "team/helper", *declared])
     for path in ("", "/chosen"):
         for limit in (1, 2, 3):
             equal([model.id for model in client(path).models.list(limit=limit)], listed)

@@ -274,7 +274,7 @@ def embeddings():
 def models():
     aliases = ["assistant", "team/helper"]
     listed = [model.id for model in client().models.list()]
-    equal(listed, [*aliases, "gpt-a", "gpt-b", "gpt-b-slow", "vectors", "gpt-azure", "gpt-dated"])
+    equal(listed, [*aliases, "gpt-a", "gpt-b", "gpt-b-slow", "vectors", "claude-c", "gpt-azure", "gpt-dated"])
     equal([model.id for model in client("/chosen").models.list()], listed)
     for alias in aliases:
         equal(client("/chosen").models.retrieve(alias).id, alias)

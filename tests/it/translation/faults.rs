@@ -250,7 +250,7 @@ fn a_break_within_an_event_is_told_between_events() {
             let events = spoken.events().concat();
             let half = events.find("Hello").unwrap() + 3;
             peer.write(STREAM_HEAD);
-            peer.then(chunk(&events[..half]), After::Close)
+            peer.then(chunk(events.split_at(half).0), After::Close)
         });
         let (world, dimmer) = far((api, spoken), &upstream, "");
         assert_eq!(ends_broken(api, &dimmer, &world, "half an event"), "dimmer_upstream_reset");

@@ -141,14 +141,13 @@ fn what_cannot_fit_goes_on() {
     world.route("r", "model = \"far\"\nfallback = [\"near\"]");
     world.route("alone", "model = \"far\"");
     let dimmer = world.start();
-    let long =
-        format!(r#"{{"model":"m","max_tokens":900000,"messages":[{{"role":"user","content":"Hi"}}]}}"#);
-    let answer = world.post(&dimmer, "r", "", &long);
+    let long = r#"{"model":"m","max_tokens":900000,"messages":[{"role":"user","content":"Hi"}]}"#;
+    let answer = world.post(&dimmer, "r", "", long);
     let told = ["x-dimmer-model", "x-dimmer-fallback"].map(|name| answer.header(name));
     assert_eq!((answer.status, told), (200, [Some("near"), Some("cannot_take")]), "{}", answer.text());
     assert_eq!(world.ask(&dimmer, "r", false).header("x-dimmer-model"), Some("far"));
     // Where there is no other, it is the provider's to say no.
-    assert_eq!(world.post(&dimmer, "alone", "", &long).header("x-dimmer-model"), Some("far"));
+    assert_eq!(world.post(&dimmer, "alone", "", long).header("x-dimmer-model"), Some("far"));
     assert_eq!(far.requests().len(), 2);
 }
 
