@@ -28,6 +28,7 @@ mod corpora;
 mod dashboards;
 #[cfg(test)]
 mod decisions;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod deploy;

@@ -68,6 +68,15 @@ pub(crate) struct Back {
     pub(crate) translated: Option<Box<Memory>>,
 }
 
+/// Who is asked.
+fn asked(decision: &Decision) -> Result<&Arc<ProviderPlan>, ProxyError> {
+    match &decision.answerer {
+        Answerer::Model { plan, .. } => Ok(&plan.provider),
+        Answerer::Unknown { provider } | Answerer::PassThrough { provider } => Ok(provider),
+        Answerer::Reply(_) | Answerer::Nobody => Err(undecided()),
+    }
+}
+
 /// Applies the exchange's decision. What was read stays, so that another target can be asked; the head goes, and is written down
 /// in `spare` where that may come.
 pub(crate) fn rewrite(
@@ -78,11 +87,7 @@ pub(crate) fn rewrite(
     spare: &mut Option<Spare>,
 ) -> Result<Outgoing, ProxyError> {
     let Some(decision) = &exchange.decision else { return Err(undecided()) };
-    let provider = match &decision.answerer {
-        Answerer::Model { plan, .. } => Arc::clone(&plan.provider),
-        Answerer::Unknown { provider } | Answerer::PassThrough { provider } => Arc::clone(provider),
-        Answerer::Reply(_) | Answerer::Nobody => return Err(undecided()),
-    };
+    let provider = Arc::clone(asked(decision)?);
     let spoken = cross::spoken(exchange.endpoint, &provider)?;
     let crosses = spoken != exchange.endpoint;
     let in_path = provider.version_query.is_some();
