@@ -158,7 +158,7 @@ path = "/r"
 provider = "q"
 model.flag = "f"
 breaker = "standard"
-[telemetry]
+[flag_sources]
 "#;
 
 const WRONG: &[(&str, &[&str])] = &[
@@ -173,7 +173,7 @@ const WRONG: &[(&str, &[&str])] = &[
     ("22:11", &["101", "100"]),
     ("23:9", &["gpt-4", "did you mean \"gpt-4o\"?"]),
     ("28:11", &["breaker", "standard", "no breaker"]),
-    ("29:2", &["telemetry", "not built yet"]),
+    ("29:2", &["flag_sources", "not built yet"]),
 ];
 
 #[test]
