@@ -138,6 +138,20 @@ fn an_upload_that_keeps_coming_has_its_time_anew_with_each_piece() {
 }
 
 #[test]
+fn a_request_that_begins_before_the_idle_limit_may_end_after_it() {
+    let dimmer = start("idle_timeout = \"4s\"", &good());
+    let mut connection = Connection::open(dimmer.data);
+    let body = Api::Chat.ask(false);
+    connection.send_request("POST", &format!("/r{CHAT}"), JSON_HEADERS, body.as_bytes());
+    assert_eq!(connection.answer("POST").status, 200);
+    std::thread::sleep(Duration::from_secs(1));
+    connection.send(format!("POST /r{CHAT} HTTP/1.1\r\nhost: x\r\n").as_bytes());
+    std::thread::sleep(Duration::from_secs(4));
+    connection.send(format!("{JSON_HEADERS}content-length: {}\r\n\r\n{body}", body.len()).as_bytes());
+    assert_eq!(connection.answer("POST").status, 200);
+}
+
+#[test]
 fn an_idle_connection_is_closed() {
     let dimmer = start("idle_timeout = \"400ms\"", &good());
     let mut connection = Connection::open(dimmer.data);

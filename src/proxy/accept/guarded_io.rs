@@ -109,7 +109,8 @@ impl<S: Stream> GuardedIo<S> {
         let head = self.in_head(idle).map(|since| since + self.patience.head);
         // In HTTP/2 the connection says goodbye by itself; this is for who does not listen.
         let grace = if self.http_1 { Duration::ZERO } else { LAST_WORDS };
-        let idle = idle.map(|since| since + self.patience.idle + grace);
+        // Who has begun to speak is not idle, however late: a head has its own limit.
+        let idle = idle.filter(|_| head.is_none()).map(|since| since + self.patience.idle + grace);
         // In HTTP/2 a caller stalls by granting no window: the socket itself is never blocked then.
         let stall = self
             .stalled_since
